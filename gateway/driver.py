@@ -1,0 +1,170 @@
+"""The driver seam: what a counter family is, and how the core finds it.
+
+A driver is pure: bytes or messages in, items out; for asked-and-answered devices also what to ask next. It
+never opens, waits, retries or looks at a clock. Laws for every family (`tests/contracts/test_driver_laws.py`):
+never raises for any bytes; the same items however a stream is cut; held memory bounded by a named constant;
+the next intact frame is found after garbage; out-of-range numbers are `damaged: sanity`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from importlib import metadata
+from typing import Protocol, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+from gateway.errors import UnknownDriver
+from gateway.model import Basis, Item
+
+ENTRY_POINTS = "counter_gateway.drivers"
+
+
+class Side(StrEnum):
+    """Whose bytes a tap hears."""
+
+    DEVICE = "device"
+    HOST = "host"
+
+
+class Resets(StrEnum):
+    """When a family's registers return to their restart value by themselves."""
+
+    NEVER = "never"
+    POWER = "power"
+    DAILY = "daily"
+
+
+class Options(BaseModel):
+    """Base of a family's options: unknown keys are errors; every field has a description and a unit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class LineOptions(Options):
+    """Base of the options of one line of a counter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a driver may know about the place: device-local times are read in this zone."""
+
+    timezone: str = "UTC"
+    currency: str = "XXX"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One configured counter or till as its driver sees it. Without a configuration: all defaults.
+
+    `lines` maps our line names to the family's LineOptions; it is empty when nothing is configured, and then the
+    driver reports every line it finds under the device's own name.
+    """
+
+    options: Options
+    lines: Mapping[str, LineOptions] = field(default_factory=dict)
+    site: Site = Site()
+    shared: Mapping[str, Mapping[str, object]] = field(
+        default_factory=dict
+    )  # top-level tables, e.g. [mapping]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One payload at a time: MQTT, HTTP push."""
+
+    payload: bytes
+    at_ms: int  # receipt; for disambiguating local times, never a count's own time
+    topic: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    retained: bool = False
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to say to a bus. `end` tells from the bytes received so far whether the reply is whole."""
+
+    payload: bytes
+    timeout_ms: int
+    end: Callable[[bytes], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """`data` is None when nothing whole came within the time-out."""
+
+    data: bytes | None
+    at_ms: int
+
+
+class Stream(Protocol):
+    """Unsolicited bytes: serial, TCP; a tap on a line has two sides."""
+
+    def feed(self, data: bytes, at_ms: int, side: Side = Side.DEVICE) -> Iterable[Item]: ...
+
+
+class Messages(Protocol):
+    def decode(self, message: Message) -> Iterable[Item]: ...
+
+
+class Exchange(Protocol):
+    """Ask and answer. `poll` yields requests and returns items; `answer` reads one pair (decode, transcripts)."""
+
+    def poll(self, now_ms: int) -> Generator[Request, Response, Iterable[Item]]: ...
+
+    def answer(self, request: bytes, response: Response) -> Iterable[Item]: ...
+
+
+Driver: TypeAlias = Stream | Messages | Exchange
+
+
+class Kind(StrEnum):
+    STREAM = "stream"
+    MESSAGES = "messages"
+    EXCHANGE = "exchange"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which of a family's lines belongs to which configured line, when the payload itself must tell.
+
+    `counter`: the device id a payload must carry (None: any). `lines`: device line name → our line name (empty: the
+    counter has one line and adopts the first device line it hears).
+    """
+
+    counter: str | None = None
+    lines: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A counter family: everything the core knows about a kind of device."""
+
+    name: str
+    summary: str
+    kind: Kind
+    over: frozenset[str]  # links that can carry it: serial, tcp, mqtt, push, pull, folder
+    options: type[Options]
+    line_options: type[LineOptions]
+    open: Callable[[Device], Driver]
+    match: Callable[[Device], Match]
+    basis: Basis
+    resets: Resets = Resets.POWER
+    topics: Callable[[Device], Sequence[str]] = lambda _device: ()  # MQTT filters this device needs
+    explain: Callable[[Device, Message], Iterable[tuple[str, str, bool]]] | None = None  # path, value, used
+
+
+def family_names() -> list[str]:
+    """Names of all installed families, sorted."""
+    return sorted({point.name for point in metadata.entry_points(group=ENTRY_POINTS)})
+
+
+def load_family(name: str) -> Family:
+    """The family `name`. Raises UnknownDriver, naming the known ones."""
+    for point in metadata.entry_points(group=ENTRY_POINTS, name=name):
+        family: Family = point.load()
+        return family
+    raise UnknownDriver(f"unknown driver {name!r}; known: {', '.join(family_names())}")

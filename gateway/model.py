@@ -1,0 +1,187 @@
+"""The nouns everything else is made of.
+
+Instants are `int` milliseconds since the Unix epoch, UTC (`_ms`). Counts are `int` persons, never negative.
+A driver's item names the *device's own* id and line; the roster turns them into configured ones.
+An instant of `None` means that the device gave no time: the core stamps the moment of receipt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+MAX_COUNT = 10**9  # persons in one reading; more is damage, and products stay below 2**63
+MAX_MONEY_MINOR = 10**12
+MAX_INTERVAL_MS = 2_678_400_000  # 31 days
+MAIN_LINE = "main"
+DEVICE = "device"  # the counter's name when a device has no id of its own
+
+
+class Basis(StrEnum):
+    """What a line counts by; the other kinds a device sends are checks and never counted."""
+
+    DELTA = "delta"
+    TOTAL = "total"
+    EVENT = "event"
+
+
+class TimeQuality(StrEnum):
+    """Where a reading's time comes from, best first."""
+
+    DEVICE = "device"
+    GATEWAY = "gateway"
+    RESTAMPED = "restamped"
+    BOUNDED = "bounded"
+    UNTRUSTED = "untrusted"
+
+    @property
+    def rank(self) -> int:
+        """0 is the best; a window has the worst rank of its readings."""
+        return list(TimeQuality).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Half-open `[start_ms, end_ms)`."""
+
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Crossings:
+    """A delta over an interval, or an event at an instant: persons that crossed one line.
+
+    `start_ms`/`end_ms` both `None`: no device time (an event at receipt). For an event `end_ms` is
+    `start_ms + 1`. One of `ins`/`outs` may be absent; `passes` where the device knows no direction.
+    """
+
+    counter: str
+    line: str
+    start_ms: int | None
+    end_ms: int | None
+    ins: int | None = None
+    outs: int | None = None
+    passes: int | None = None
+    key: str | None = None
+    basis: Basis = Basis.DELTA
+    growing: bool = False  # a running interval whose later, longer copies replace the earlier ones
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """An odometer. `modulus` is the value at which it returns to `restart` (None: not known)."""
+
+    counter: str
+    line: str
+    at_ms: int | None
+    total_in: int | None = None
+    total_out: int | None = None
+    total_passes: int | None = None
+    key: str | None = None
+    epoch: str = ""  # changes with the device's serial number, address, channel or width
+    modulus: int | None = None
+    restart: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Transactions:
+    """Receipts of one till. `start_ms` + 1 = `end_ms` for a single sale; both None: no device time."""
+
+    till: str
+    start_ms: int | None
+    end_ms: int | None
+    sales: int = 0
+    returns: int = 0
+    amount_minor: int = 0
+    currency: str | None = None
+    key: str | None = None
+    basis: Basis = Basis.DELTA
+    growing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """Persons inside, from a device that only knows a level."""
+
+    counter: str
+    line: str
+    at_ms: int | None
+    persons: int
+
+
+class DeviceState(StrEnum):
+    OK = "ok"
+    DEGRADED = "degraded"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a device says of itself: a blocked beam looks like "no customers"."""
+
+    counter: str
+    at_ms: int | None
+    state: DeviceState
+    detail: str = ""
+
+
+class DamageReason(StrEnum):
+    LENGTH = "length"
+    CHECKSUM = "checksum"
+    SYNTAX = "syntax"
+    SANITY = "sanity"
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """Bytes that were noise: a value, not an exception."""
+
+    reason: DamageReason
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A message that is well-formed and not a count: a test, a heartbeat, an unknown record."""
+
+    reason: str
+
+
+Reading: TypeAlias = Crossings | Register | Transactions | Occupancy
+Item: TypeAlias = Reading | Status | Damaged | Ignored
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The moment of receipt: which boot, its monotonic clock, the wall clock and whether to believe it."""
+
+    boot: str
+    mono_ms: int
+    wall_ms: int
+    trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One rendered upstream event. `key` is (zone, size_s, start_ms); `body` is the CloudEvent."""
+
+    zone: str
+    size_s: int
+    start_ms: int
+    revision: int
+    id: str
+    body: dict[str, object]
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A receiver's answer. Ids in neither set were kept: they go again later."""
+
+    accepted: frozenset[str] = frozenset()
+    rejected: dict[str, str] = field(default_factory=dict)  # id → reason
+    retry_after_s: float | None = None
+    why_kept: str = ""  # "" when nothing was kept
+    misconfigured: bool = False  # the operator must act: slow retry, alarm
