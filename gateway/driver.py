@@ -17,7 +17,7 @@ from typing import Protocol, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 from gateway.errors import UnknownDriver
-from gateway.model import Basis, Item
+from gateway.model import Basis, Item, Resets
 
 ENTRY_POINTS = "counter_gateway.drivers"
 
@@ -27,14 +27,6 @@ class Side(StrEnum):
 
     DEVICE = "device"
     HOST = "host"
-
-
-class Resets(StrEnum):
-    """When a family's registers return to their restart value by themselves."""
-
-    NEVER = "never"
-    POWER = "power"
-    DAILY = "daily"
 
 
 class Options(BaseModel):

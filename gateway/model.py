@@ -185,3 +185,90 @@ class Receipt:
     retry_after_s: float | None = None
     why_kept: str = ""  # "" when nothing was kept
     misconfigured: bool = False  # the operator must act: slow retry, alarm
+
+
+class Resets(StrEnum):
+    """When a register returns to its restart value by itself."""
+
+    NEVER = "never"
+    POWER = "power"
+    DAILY = "daily"
+
+
+@dataclass(frozen=True, slots=True)
+class LineRule:
+    """How one configured line (or till) is counted. A till is a line of kind "till" named "main"."""
+
+    counter: str  # counter id or till id
+    line: str
+    till: bool = False
+    basis: Basis = Basis.DELTA
+    max_per_s: float = 5.0  # physical limit of a register's difference; 0 = off
+    down: bool = False  # counts = "down"
+    resets: Resets = Resets.POWER
+    polled: bool = False  # ordered by (boot, monotonic) and stamped by us
+    expect_s: float | None = None  # longest silence that still counts as watched; None: nothing watches
+
+    @property
+    def ref(self) -> str:
+        """`counter` for the main line, else `counter/line`: as zones write it."""
+        return self.counter if self.line == MAIN_LINE else f"{self.counter}/{self.line}"
+
+
+class Role(StrEnum):
+    ENTRANCE = "entrance"
+    PASSING = "passing"
+    TILL = "till"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One line or till of a zone; `sign` -1 is the same line seen from the other side."""
+
+    counter: str
+    line: str
+    role: Role
+    sign: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSpec:
+    """What lines enclose. `open_spans` is asked of `windows.open_ms` with these weekly hours."""
+
+    id: str
+    kind: str
+    members: tuple[Member, ...]
+    parent: str | None = None
+    was: tuple[str, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What names one MQTT message until it is acknowledged (semantics 8)."""
+
+    session: int
+    mid: int
+    digest: bytes
+    dup: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A reading that the roster has given to a configured line, already oriented (in is in)."""
+
+    counter: str
+    line: str
+    reading: Reading
+
+
+@dataclass(slots=True)
+class Parcel:
+    """One message or one poll: recorded whole or not at all."""
+
+    link: str
+    stamp: Stamp
+    bookings: list[Booking]
+    heard: tuple[str, ...] = ()  # counters that gave a sign of life without a count (status, heartbeat)
+    delivery: Delivery | None = None
+    payload_sha256: str = ""  # filled only when the parcel proves to be poison
