@@ -1,0 +1,65 @@
+"""counter-gateway's commands. Each body is imported only when called, so that --help and --version stay fast."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from gateway import __version__
+
+COMMANDS = {
+    "audit": ("gateway.commands.audit", "The books: exit 1 if they do not balance."),
+    "check": ("gateway.commands.check", "Validate a configuration without opening anything."),
+    "decode": ("gateway.commands.decode", "Show what a driver makes of bytes or messages."),
+    "drivers": ("gateway.commands.drivers", "List drivers, or one with its options."),
+    "export": ("gateway.commands.export", "Aggregates or stored readings as CSV or JSON lines."),
+    "run": ("gateway.commands.run", "The daemon."),
+    "schema": ("gateway.commands.schema", "JSON Schema of the configuration."),
+    "status": (
+        "gateway.commands.status",
+        "Links, counters, windows, buffer and upstreams of the running daemon.",
+    ),
+    "tail": ("gateway.commands.tail", "Live readings and aggregates of the running daemon."),
+    "try": ("gateway.commands.try_", "Connect to the real devices read-only and print each first reading."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and one line of help; imports a body when it runs."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[name][0]).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches  # noqa: PLC0415 - only after a typing error
+
+            close = get_close_matches(args[0], COMMANDS, n=1)
+            if close and close[0] not in str(error):
+                error.message += f" Did you mean {close[0]}?"
+            raise
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="counter-gateway")
+def main() -> None:
+    """Reads people counters and tills, makes every count durable, forwards aggregates."""
+
+
+if __name__ == "__main__":
+    main()
