@@ -1,4 +1,4 @@
-"""counter-gateway's commands. Each body is imported only when called, so that --help and --version stay fast."""
+"""The commands. Each body is imported only when called, so that --help and --version stay fast."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMMANDS = {
     "schema": ("gateway.commands.schema", "JSON Schema of the configuration."),
     "status": (
         "gateway.commands.status",
-        "Links, counters, windows, buffer and upstreams of the running daemon.",
+        "Links, counters, buffer and upstreams of the running daemon.",
     ),
     "tail": ("gateway.commands.tail", "Live readings and aggregates of the running daemon."),
     "try": ("gateway.commands.try_", "Connect to the real devices read-only and print each first reading."),
@@ -43,11 +43,11 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from difflib import get_close_matches  # noqa: PLC0415 - only after a typing error
+            from difflib import get_close_matches
 
             close = get_close_matches(args[0], COMMANDS, n=1)
             if close and close[0] not in str(error):
-                error.message += f" Did you mean {close[0]}?"
+                raise click.UsageError(f"{error.message} Did you mean {close[0]}?", ctx) from None
             raise
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,4 +1,4 @@
-"""READY, WATCHDOG and STOPPING to systemd, if it listens (sd_notify over the datagram socket in $NOTIFY_SOCKET)."""
+"""READY, WATCHDOG and STOPPING to systemd, if it listens: sd_notify over the socket in $NOTIFY_SOCKET."""
 
 from __future__ import annotations
 
