@@ -1,0 +1,207 @@
+"""Queue → batch → one transaction → tickets released in order.
+
+Links deliver what their drivers decoded; nothing is acknowledged before the commit that holds it. A batch is
+committed when an acknowledging link stalls, at 200 readings, or when the oldest parcel has waited long enough:
+50 ms where somebody waits for an acknowledgement, `commit_interval_s` for polled totals, which the next poll repeats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from gateway.clock import Clock
+from gateway.errors import StoreError
+from gateway.model import Booking, Delivery, Item, Occupancy, Parcel, Stamp, Status
+from gateway.roster import Resolved, Roster, Source
+from gateway.store import Recorded
+
+log = logging.getLogger("gateway.ingest")
+
+BATCH_READINGS = 200  # a commit this large gains nothing from waiting for more
+BATCH_PARCELS = 4000  # bounds one transaction after a stall
+ROOM_READINGS = 20_000  # above this, links stop reading
+IMPATIENT_S = 0.05
+FULL_RETRY_S = 5.0
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+Done = Callable[[], None]
+Listener = Callable[[Sequence[Parcel]], None]
+
+
+class Recorder(Protocol):
+    """The one thing ingest asks of the store."""
+
+    async def record(self, parcels: list[Parcel]) -> list[Recorded]: ...
+
+
+class CommitTimes:
+    """How long commits took: a histogram of seconds."""
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(BUCKETS_S) + 1)
+        self.sum_s = 0.0
+        self.count = 0
+
+    def observe(self, seconds: float) -> None:
+        slot = next((i for i, edge in enumerate(BUCKETS_S) if seconds <= edge), len(BUCKETS_S))
+        self.buckets[slot] += 1
+        self.sum_s += seconds
+        self.count += 1
+
+
+class Ingest:
+    """The bounded way from links to the store. Everything here runs on the loop."""
+
+    def __init__(self, store: Recorder, roster: Roster, clock: Clock, commit_interval_s: float) -> None:
+        self._store, self._roster, self._clock = store, roster, clock
+        self._interval_s = commit_interval_s
+        self._queue: deque[tuple[Parcel, Done | None]] = deque()
+        self._readings = 0
+        self._due_at = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self.telegrams: dict[str, Counter[str]] = defaultdict(Counter)  # link → result → telegrams
+        self.statuses: dict[str, Status] = {}  # counter → what it last said of itself
+        self.levels: dict[tuple[str, str], Occupancy] = {}
+        self.last_heard_ms: dict[str, int] = {}  # counter → receipt of its last telegram
+        self.clock_offset_ms: dict[str, int] = {}  # counter → device time minus receipt, of its last reading
+        self.commit_times = CommitTimes()
+        self.listeners: set[Listener] = set()
+        self.fault = ""  # why acknowledgements are withheld
+
+    @property
+    def waiting(self) -> int:
+        """Readings not yet committed."""
+        return self._readings
+
+    @property
+    def full(self) -> bool:
+        return not self._room.is_set()
+
+    async def wait_room(self) -> None:
+        """Returns when links may read again."""
+        await self._room.wait()
+
+    def deliver(
+        self,
+        link: str,
+        source: Source,
+        items: Iterable[Item],
+        stamp: Stamp,
+        *,
+        topic: str = "",
+        delivery: Delivery | None = None,
+        done: Done | None = None,
+        patient: bool = False,
+    ) -> None:
+        """Take one message's or poll's items; `done` is called after the commit, in order of delivery."""
+        resolved = self._roster.resolve(source, items, topic=topic)
+        counts = self.telegrams[link]
+        heard = self._note(resolved, counts, stamp)
+        parcel = Parcel(link, stamp, resolved.bookings, heard, delivery)
+        self._queue.append((parcel, done))
+        self._readings += len(resolved.bookings) or 1
+        if self._readings >= ROOM_READINGS:
+            self._room.clear()
+        wait_s = self._interval_s if patient else IMPATIENT_S
+        self._due(0.0 if self._readings >= BATCH_READINGS else wait_s)
+
+    def hurry(self) -> None:
+        """An acknowledging link is stalled: commit what there is."""
+        if self._queue:
+            self._due(0.0)
+
+    def _due(self, wait_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        at = loop.time() + wait_s
+        if at >= self._due_at:
+            return
+        self._due_at = at
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if wait_s <= 0:
+            self._wake.set()
+        else:
+            self._timer = loop.call_at(at, self._wake.set)
+
+    def _note(self, resolved: Resolved, counts: Counter[str], stamp: Stamp) -> tuple[str, ...]:
+        """Count the telegram by what was in it and remember what devices say of themselves."""
+        if resolved.damaged:
+            counts["damaged"] += 1
+        elif resolved.unknown:
+            counts["unknown_counter"] += 1
+        elif resolved.ignored and not resolved.bookings and not resolved.statuses:
+            counts["ignored"] += 1
+        heard = []
+        for counter, status in resolved.statuses:
+            self.statuses[counter] = status
+            heard.append(counter)
+        for booking in resolved.bookings:
+            self._note_booking(booking, stamp)
+        return tuple(heard)
+
+    def _note_booking(self, booking: Booking, stamp: Stamp) -> None:
+        reading = booking.reading
+        self.last_heard_ms[booking.counter] = stamp.wall_ms
+        at_ms = getattr(reading, "end_ms", None) or getattr(reading, "at_ms", None)
+        if at_ms is not None:
+            self.clock_offset_ms[booking.counter] = at_ms - stamp.wall_ms
+        if isinstance(reading, Occupancy):
+            self.levels[booking.counter, booking.line] = reading
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Commit until `stop` is set and the queue is empty. An error that is ours ends the process."""
+        stopper = asyncio.create_task(stop.wait())
+        stopper.add_done_callback(lambda _task: self._wake.set())
+        try:
+            while self._queue or not stop.is_set():
+                await self._wake.wait()
+                self._wake.clear()
+                self._due_at = float("inf")
+                if self._queue:
+                    await self._commit()
+        finally:
+            stopper.cancel()
+
+    async def _commit(self) -> None:
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_PARCELS))]
+        parcels = [parcel for parcel, _ in batch]
+        recorded = await self._record(parcels)
+        self._readings -= sum(len(parcel.bookings) or 1 for parcel in parcels)
+        if self._readings < ROOM_READINGS // 2:
+            self._room.set()
+        for (parcel, done), outcome in zip(batch, recorded, strict=True):
+            if outcome.result != "ok" or parcel.bookings or parcel.heard:
+                self.telegrams[parcel.link][outcome.result] += 1
+            if done is not None:
+                done()
+        for listener in tuple(self.listeners):
+            listener(parcels)
+        if self._queue:
+            self._due(0.0)
+
+    async def _record(self, parcels: list[Parcel]) -> list[Recorded]:
+        """Record, for as long as it takes: while the card is full or failing, nobody hears "received"."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                recorded = await self._store.record(parcels)
+            except StoreError as error:
+                if not self.fault:
+                    log.warning("acknowledgements withheld: %s", error)
+                self.fault = str(error)
+                await asyncio.sleep(FULL_RETRY_S)
+                continue
+            if self.fault:
+                log.info("the buffer writes again")
+                self.fault = ""
+            self.commit_times.observe(loop.time() - began)
+            return recorded
