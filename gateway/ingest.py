@@ -1,8 +1,9 @@
 """Queue → batch → one transaction → tickets released in order.
 
-Links deliver what their drivers decoded; nothing is acknowledged before the commit that holds it. A batch is
-committed when an acknowledging link stalls, at 200 readings, or when the oldest parcel has waited long enough:
-50 ms where somebody waits for an acknowledgement, `commit_interval_s` for polled totals, which the next poll repeats.
+Links deliver what their drivers decoded; nothing is acknowledged before the commit that holds it. A batch
+is committed when an acknowledging link stalls, at 200 readings, or when the oldest parcel has waited long
+enough: 50 ms where somebody waits for an acknowledgement, `commit_interval_s` for polled totals, which the
+next poll repeats.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.errors import StoreError
-from gateway.model import Booking, Delivery, Item, Occupancy, Parcel, Stamp, Status
+from gateway.model import Booking, Delivery, Histogram, Item, Occupancy, Parcel, Stamp, Status
 from gateway.roster import Resolved, Roster, Source
 from gateway.store import Recorded
 
@@ -26,7 +27,6 @@ BATCH_PARCELS = 4000  # bounds one transaction after a stall
 ROOM_READINGS = 20_000  # above this, links stop reading
 IMPATIENT_S = 0.05
 FULL_RETRY_S = 5.0
-BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 Done = Callable[[], None]
 Listener = Callable[[Sequence[Parcel]], None]
@@ -36,21 +36,6 @@ class Recorder(Protocol):
     """The one thing ingest asks of the store."""
 
     async def record(self, parcels: list[Parcel]) -> list[Recorded]: ...
-
-
-class CommitTimes:
-    """How long commits took: a histogram of seconds."""
-
-    def __init__(self) -> None:
-        self.buckets = [0] * (len(BUCKETS_S) + 1)
-        self.sum_s = 0.0
-        self.count = 0
-
-    def observe(self, seconds: float) -> None:
-        slot = next((i for i, edge in enumerate(BUCKETS_S) if seconds <= edge), len(BUCKETS_S))
-        self.buckets[slot] += 1
-        self.sum_s += seconds
-        self.count += 1
 
 
 class Ingest:
@@ -71,7 +56,7 @@ class Ingest:
         self.levels: dict[tuple[str, str], Occupancy] = {}
         self.last_heard_ms: dict[str, int] = {}  # counter → receipt of its last telegram
         self.clock_offset_ms: dict[str, int] = {}  # counter → device time minus receipt, of its last reading
-        self.commit_times = CommitTimes()
+        self.commit_times = Histogram()
         self.listeners: set[Listener] = set()
         self.fault = ""  # why acknowledgements are withheld
 

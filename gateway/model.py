@@ -7,6 +7,7 @@ An instant of `None` means that the device gave no time: the core stamps the mom
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -272,3 +273,30 @@ class Parcel:
     heard: tuple[str, ...] = ()  # counters that gave a sign of life without a count (status, heartbeat)
     delivery: Delivery | None = None
     payload_sha256: str = ""  # filled only when the parcel proves to be poison
+
+
+COMMIT_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Seconds in buckets. Written by whoever measures; `counts` has one more cell than `bounds_s` (+Inf)."""
+
+    bounds_s: tuple[float, ...] = COMMIT_BOUNDS_S
+    counts: list[int] = field(default_factory=list)
+    sum_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = self.counts or [0] * (len(self.bounds_s) + 1)
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(self.bounds_s, seconds)] += 1
+        self.sum_s += seconds
+
+    def cumulative(self) -> list[tuple[str, int]]:
+        """(upper bound as text, observations up to it); the last is +Inf."""
+        total, cells = 0, []
+        for bound, count in zip((*map(str, self.bounds_s), "+Inf"), self.counts, strict=True):
+            total += count
+            cells.append((bound, total))
+        return cells
