@@ -147,6 +147,18 @@ class Family:
     resets: Resets = Resets.POWER
     topics: Callable[[Device], Sequence[str]] = lambda _device: ()  # MQTT filters this device needs
     explain: Callable[[Device, Message], Iterable[tuple[str, str, bool]]] | None = None  # path, value, used
+    basis_of: Callable[[Device], Basis] | None = None  # where the options decide it (mapping)
+    resets_of: Callable[[Device], Resets] | None = None
+    # What only the whole device can tell (a mapping named that is not there): `key: sentence`, at check time.
+    problems: Callable[[Device], Sequence[str]] = lambda _device: ()
+
+    def basis_for(self, device: Device) -> Basis:
+        """What a line of this device counts by unless its `basis` says otherwise."""
+        return self.basis_of(device) if self.basis_of else self.basis
+
+    def resets_for(self, device: Device) -> Resets:
+        """When this device's registers restart by themselves."""
+        return self.resets_of(device) if self.resets_of else self.resets
 
 
 def family_names() -> list[str]:
