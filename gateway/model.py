@@ -186,6 +186,7 @@ class Receipt:
     retry_after_s: float | None = None
     why_kept: str = ""  # "" when nothing was kept
     misconfigured: bool = False  # the operator must act: slow retry, alarm
+    suspects: frozenset[str] = frozenset()  # kept: refused alone, but nothing else was accepted to show why
 
 
 class Resets(StrEnum):
