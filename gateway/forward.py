@@ -213,9 +213,7 @@ class Pump:
     def _failed(self, receipt: Receipt, kept: int) -> float:
         state = self.state
         why = receipt.why_kept or "not answered for"
-        level = (
-            logging.DEBUG if state.why and state.misconfigured == receipt.misconfigured else logging.WARNING
-        )
+        known = bool(state.why) and state.misconfigured == receipt.misconfigured
         state.failures += 1
         state.why, state.misconfigured = why, receipt.misconfigured
         answered = receipt.misconfigured or receipt.suspects or receipt.accepted

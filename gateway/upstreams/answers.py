@@ -40,7 +40,7 @@ class Verdict:
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes | None, now_ms: int | None = None) -> Verdict:
-    """The contract's answer table. `body` None: longer than we read. `now_ms` is for a date in Retry-After."""
+    """The contract's answer table. `body` None: longer than we read; `now_ms` for a date in Retry-After."""
     said = f"{status} {_phrase(status)}".strip()
     if 200 <= status < 300:
         return _judge_success(said, body)
