@@ -1,0 +1,142 @@
+"""Keep a link running for ever: edges are supervised, so a lost port or broker is normal and tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.errors import LinkError
+
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+HEALTHY_S = 300.0
+
+RESULTS = (
+    "ok",
+    "damaged",
+    "ignored",
+    "unknown_counter",
+    "duplicate",
+    "future",
+    "ancient",
+    "too_large",
+    "poison",
+)
+
+log = logging.getLogger(__name__)
+
+
+class WallClock(Protocol):
+    def wall_ms(self) -> int: ...
+
+
+@dataclass(slots=True)
+class LinkState:
+    """What health and metrics read of one link. `error` is the last failure's sentence, "" while up."""
+
+    up: bool = False
+    since_ms: int = 0  # wall time of the last change of `up`
+    error: str = ""
+    attempts: int = 0  # openings since the link was last healthy for five minutes
+    telegrams: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(RESULTS, 0)))
+
+    def opened(self, now_ms: int) -> bool:
+        """The port or broker answers. True if it did not before."""
+        changed = not self.up
+        if changed:
+            self.up, self.since_ms = True, now_ms
+        self.error = ""
+        return changed
+
+    def lost(self, now_ms: int, why: str) -> None:
+        if self.up or not self.since_ms:
+            self.up, self.since_ms = False, now_ms
+        self.error = why
+
+
+@dataclass(slots=True)
+class Backoff:
+    """1 s doubling to 60 s, full jitter; a run of five healthy minutes starts it anew."""
+
+    chance: Callable[[], float] = random.random
+    ceiling_s: float = FIRST_PAUSE_S
+
+    def next_s(self, healthy_s: float) -> float:
+        if healthy_s >= HEALTHY_S:
+            self.ceiling_s = FIRST_PAUSE_S
+        pause = self.chance() * self.ceiling_s
+        self.ceiling_s = min(LONGEST_PAUSE_S, self.ceiling_s * 2)
+        return pause
+
+
+class _Voice:
+    """First failure WARNING, repeats DEBUG, recovery INFO, the unforeseen ERROR with its traceback."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._failing = False
+
+    def failed(self, error: Exception) -> None:
+        if not isinstance(error, LinkError | OSError):
+            log.error("link %s: unforeseen", self._name, exc_info=error)
+        else:
+            log.log(logging.DEBUG if self._failing else logging.WARNING, "link %s: %s", self._name, error)
+        self._failing = True
+
+    def recovered(self) -> None:
+        if self._failing:
+            log.info("link %s: up again", self._name)
+        self._failing = False
+
+
+async def keep(
+    name: str,
+    run: Callable[[Callable[[], None]], Awaitable[None]],
+    state: LinkState,
+    clock: WallClock,
+    stop: asyncio.Event,
+    backoff: Backoff | None = None,
+) -> None:
+    """Run `run(opened)` again and again until `stop`. `run` calls `opened()` once it is connected.
+
+    `run` returns when stopped and raises LinkError (or any other error) when the edge is lost.
+    """
+    loop, pauses, voice = asyncio.get_running_loop(), backoff or Backoff(), _Voice(name)
+    while not stop.is_set():
+        healthy_from: list[float] = []
+
+        def opened(healthy_from: list[float] = healthy_from) -> None:
+            healthy_from.append(loop.time())
+            state.opened(clock.wall_ms())
+            voice.recovered()
+
+        state.attempts += 1
+        try:
+            await run(opened)
+            why = "closed"
+        except Exception as error:  # an edge may fail in any way and is tried again
+            voice.failed(error)
+            why = str(error) or type(error).__name__
+        state.lost(clock.wall_ms(), "" if stop.is_set() else why)
+        healthy_s = loop.time() - healthy_from[0] if healthy_from else 0.0
+        if healthy_s >= HEALTHY_S:
+            state.attempts = 0
+        await pause(stop, pauses.next_s(healthy_s))
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> bool:
+    """Wait, but not longer than until `stop`. True when stopped."""
+    if seconds <= 0:
+        await asyncio.sleep(0)
+        return stop.is_set()
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return False
+    return True
