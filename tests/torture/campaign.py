@@ -43,7 +43,7 @@ def campaign(
     gateway: list[str] | None = None,
     audit_every: int = 1,
 ) -> Outcome:
-    """`mode`: kill (SIGKILL), drop or torn (power cuts). The broker and the head office die now and then too."""
+    """`mode`: kill (SIGKILL), drop or torn (power cuts). Broker and head office die now and then too."""
     rig = Rig(folder, seed, gateway=gateway)
     kept = folder / "kept"
     if mode != "kill":

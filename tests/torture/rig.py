@@ -60,7 +60,8 @@ listen = "127.0.0.1:{http}"
 [link]
 broker = {{ over = "mqtt", options = {{ host = "127.0.0.1", port = {broker} }} }}
 [mapping]
-plain = {{ time = {{ format = "unix_ms" }}, reading = [ {{ counter = "c", start = "s", end = "e", ins = "i", outs = "o" }} ] }}
+plain.time = {{ format = "unix_ms" }}
+plain.reading = [ {{ counter = "c", start = "s", end = "e", ins = "i", outs = "o" }} ]
 [counter]
 {counters}
 [zone]
