@@ -1,4 +1,4 @@
-"""What it costs, as figures with the machine named; never a test. `make bench`, or one part: `bench/run.py steady`.
+"""What it costs, as figures with the machine named; never a test. One part: `bench/run.py steady`.
 
 Parts: version, idle, throughput, steady, dcon, card, backlog (bench/backlog.py).
 """
@@ -61,9 +61,9 @@ options = {{ url = "http://127.0.0.1:{office}/events" }}
 class Daemon:
     """The real daemon in a folder of its own, watched from outside through /proc."""
 
-    def __init__(self, folder: Path, config: str, **values: object) -> None:
+    def __init__(self, folder: Path, config: str) -> None:
         self.folder, self.http = folder, free_port()
-        (folder / "gateway.toml").write_text((HEAD + config).format(folder=folder, http=self.http, **values))
+        (folder / "gateway.toml").write_text(HEAD.format(folder=folder, http=self.http) + config)
         self._others: list[subprocess.Popen[bytes]] = []
         self._log = (folder / "log").open("ab")
 
@@ -107,23 +107,19 @@ class Daemon:
 
 
 def counters() -> str:
-    lines = ["[counter]"]
-    for i in range(COUNTERS):
-        lines.append(
-            f'door-{i:02d} = {{ link = "broker", driver = "mapping", mapping = "bench", basis = "event", '
-            f'topic = "counters/bench/door-{i:02d}", max_per_s = 0 }}'
-        )
-    doors = ", ".join(f'"door-{i:02d}"' for i in range(COUNTERS))
-    return (
-        "\n".join([*lines, "[zone]", f'mall = {{{{ kind = "mall", entrances = [{doors}] }}}}', ""])
-        .replace("= { link", "= {{ link")
-        .replace("max_per_s = 0 }", "max_per_s = 0 }}")
+    names = [f"door-{i:02d}" for i in range(COUNTERS)]
+    doors = ", ".join(f'"{name}"' for name in names)
+    table = "\n".join(
+        f'{name} = {{ link = "broker", driver = "mapping", mapping = "bench", basis = "event", '
+        f'topic = "counters/bench/{name}", max_per_s = 0 }}'
+        for name in names
     )
+    return f'[counter]\n{table}\n[zone]\nmall = {{ kind = "mall", entrances = [{doors}] }}\n'
 
 
 def mqtt_daemon(folder: Path) -> tuple[Daemon, int]:
     broker, office = free_port(), free_port()
-    daemon = Daemon(folder, MQTT + counters(), broker=broker, office=office)
+    daemon = Daemon(folder, MQTT.format(broker=broker, office=office) + counters())
     conf = folder / "broker.conf"
     conf.write_text(
         BROKER.format(port=broker, folder=folder).replace("persistence true", "persistence false")
@@ -249,17 +245,13 @@ def bus(
     folder: Path, modules: int, poll_s: float, seconds: float, arrivals_per_s: float
 ) -> dict[str, object]:
     """DCON modules of two channels each on one pty."""
-    lines = [
-        "[link]",
-        'bus = {{ over = "serial", options = {{ port = "{port}", poll_s = {poll} }} }}',
-        "[counter]",
-    ]
-    for i in range(1, modules + 1):
-        lines.append(
-            f'm{i:02x} = {{{{ link = "bus", driver = "dcon", address = "{i:02X}", in = 0, out = 1 }}}}'
-        )
     pty = folder / "bus"
-    daemon = Daemon(folder, "\n".join([*lines, ""]), port=pty, poll=poll_s)
+    table = "\n".join(
+        f'm{i:02x} = {{ link = "bus", driver = "dcon", address = "{i:02X}", in = 0, out = 1 }}'
+        for i in range(1, modules + 1)
+    )
+    link = f'bus = {{ over = "serial", options = {{ port = "{pty}", poll_s = {poll_s} }} }}'
+    daemon = Daemon(folder, f"[link]\n{link}\n[counter]\n{table}\n")
     addresses = ",".join(f"{i:02X}" for i in range(1, modules + 1))
     daemon.beside(
         [
@@ -319,7 +311,8 @@ def machine() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             model = line.split(":", 1)[1].strip()
-    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return f"{model}, {os.cpu_count()} cores, {system}"
 
 
 def main() -> None:
