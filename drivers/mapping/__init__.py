@@ -1,0 +1,1 @@
+"""Any JSON payload, described in configuration."""

@@ -1,0 +1,1 @@
+"""Xovis sensors with firmware 5: JSON data push."""
