@@ -1,4 +1,4 @@
-"""Are there binary wheels, with the locked hashes, for 64-bit and 32-bit ARM? Exit 1 names what is missing."""
+"""Are there binary wheels, with the locked hashes, for 64-bit and 32-bit ARM? Exit 1 says what is missing."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ def main() -> int:
         for python in PYTHONS:
             with tempfile.TemporaryDirectory() as folder:
                 result = download(
-                    ["--require-hashes", "--no-deps", "-r", str(HERE / "box.txt")], machine, python, Path(folder)
+                    ["--require-hashes", "--no-deps", "-r", str(HERE / "box.txt")],
+                    machine,
+                    python,
+                    Path(folder),
                 )
                 count = len(list(Path(folder).iterdir()))
-            print(f"{machine}, Python {python}: {count} wheels" if not result.returncode else result.stderr.strip())
+            print(
+                f"{machine}, Python {python}: {count} wheels"
+                if not result.returncode
+                else result.stderr.strip()
+            )
             failed += result.returncode
     return 1 if failed else 0
 

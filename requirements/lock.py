@@ -1,4 +1,4 @@
-"""Writes box.txt: the daemon's run-time packages, pinned, with the hashes of the wheels a gateway box may install.
+"""Writes box.txt: the run-time packages, pinned, with the hashes of the wheels a box may install.
 
 Needs a package index through pip. Run as `make lock`; review the difference before committing it.
 """
@@ -69,7 +69,8 @@ def main() -> None:
     if twice:
         raise SystemExit(f"different versions for different machines: {', '.join(twice)}")
     lines = [
-        " \\\n".join([pin, *(f"    --hash=sha256:{digest}" for digest in sorted(pins[pin]))]) for pin in sorted(pins)
+        " \\\n".join([pin, *(f"    --hash=sha256:{digest}" for digest in sorted(pins[pin]))])
+        for pin in sorted(pins)
     ]
     (HERE / "box.txt").write_text(HEADER + "\n".join(lines) + "\n")
     print(f"{len(pins)} packages")
