@@ -1,0 +1,213 @@
+"""A broker as a link: keeps a connection, decodes what comes, acknowledges after the commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from hashlib import blake2b
+from typing import Any, Protocol, cast
+
+from gateway.clock import Clock
+from gateway.driver import Message, Messages
+from gateway.errors import LinkError
+from gateway.links.connection import Connection, MqttSettings, Tally
+from gateway.links.supervise import LinkState, keep
+from gateway.links.topics import Directory, Source
+from gateway.links.wire import DUP_FLAG, RETAIN_FLAG, Publish
+from gateway.model import (
+    Basis,
+    Crossings,
+    Damaged,
+    DamageReason,
+    Delivery,
+    Ignored,
+    Item,
+    Occupancy,
+    Register,
+    Stamp,
+    Transactions,
+)
+
+log = logging.getLogger(__name__)
+
+UPKEEP_S = 5.0
+STRANGERS = 1000  # topics remembered as nobody's
+_NO_HEADERS: dict[str, str] = {}
+
+
+class Ingest(Protocol):
+    """What the link needs of the core."""
+
+    @property
+    def full(self) -> bool: ...
+    async def wait_room(self) -> None: ...
+    def hurry(self) -> None: ...
+    def deliver(
+        self,
+        link: str,
+        source: Any,
+        items: Sequence[Item],
+        stamp: Stamp,
+        *,
+        topic: str = "",
+        delivery: Delivery | None = None,
+        done: Callable[[], None] | None = None,
+    ) -> None: ...
+
+
+def nameless(item: Item) -> bool:
+    """Has this reading neither time nor id, so that a redelivered copy looks like another reading?"""
+    if isinstance(item, Crossings | Transactions):
+        return item.key is None and (item.start_ms is None or item.basis is Basis.EVENT)
+    return isinstance(item, Register | Occupancy) and item.at_ms is None
+
+
+def undatable(item: Item) -> bool:
+    """A delta or event that says nothing of when: retained, it may be from any day."""
+    return isinstance(item, Crossings | Transactions) and item.start_ms is None
+
+
+class MqttLink:
+    """One broker. `run` keeps it connected until `stop`; `state` is what health shows.
+
+    `begin_session(present)` returns the number of the broker's session, a new one when `present` is False.
+    """
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        options: MqttSettings,
+        sources: Sequence[Source],
+        clock: Clock,
+        ingest: Ingest,
+        begin_session: Callable[[bool], Awaitable[int]],
+        *,
+        gateway_id: str,
+        unwanted: Iterable[str] = (),
+    ) -> None:
+        self.id, self.options = id, options
+        self.connection: Connection | None = None
+        self.client_id = f"{gateway_id}-{id}"
+        self.state = LinkState()
+        self.acknowledgements = Tally()
+        self._clock, self._ingest, self._begin_session = clock, ingest, begin_session
+        self._directory = Directory(sources)
+        self._unwanted = tuple(unwanted)
+        self._strangers: set[str] = set()
+        self._session = 0
+        self._heard_s = 0.0
+        self._patience_s = options.silence_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Returns when `stop` is set; every failure in between is retried with back-off."""
+        await keep(self.id, lambda opened: self._attempt(opened, stop), self.state, self._clock, stop)
+
+    async def _attempt(self, opened: Callable[[], None], stop: asyncio.Event) -> None:
+        """One connection, from a new client object to its end. Raises LinkError."""
+        connection = Connection(
+            self.options,
+            self.client_id,
+            on_batch=lambda batch: self._take_in(connection, batch),
+            on_refusals=lambda refused: self._report(opened, refused),
+            hurry=self._ingest.hurry,
+            tally=self.acknowledgements,
+        )
+        self.connection = connection
+        try:
+            present = await connection.open()
+            self._session = await self._begin_session(present)
+            if not present and self._session > 1:
+                log.warning("link %s: the broker has lost our session: messages may be missing", self.id)
+            connection.begin(self._directory.filters, self._unwanted)
+            await self._watch(connection, stop)
+        finally:
+            self.connection = None
+            connection.close()
+
+    async def _watch(self, connection: Connection, stop: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        self._heard_s = loop.time()
+        every_s = min(UPKEEP_S, self.options.keepalive_s / 4)
+        stopping = loop.create_task(stop.wait())
+        ends: set[asyncio.Future[Any]] = {stopping, connection.lost}
+        try:
+            while not stop.is_set() and not connection.lost.done():
+                await asyncio.wait(ends, timeout=every_s, return_when=asyncio.FIRST_COMPLETED)
+                connection.upkeep()
+                self._judge_silence(connection, loop.time())
+        finally:
+            stopping.cancel()
+        if connection.lost.done():
+            raise LinkError(connection.lost.result())
+        await connection.goodbye()
+
+    def _judge_silence(self, connection: Connection, now_s: float) -> None:
+        """A socket may stand while its subscription is dead: judge by data."""
+        silent_s = now_s - self._heard_s
+        if not self._patience_s or silent_s < self._patience_s or connection.held or connection.lost.done():
+            return
+        self._patience_s *= 2  # a closed centre must not make us reconnect all night
+        raise LinkError(f"connected, but nothing heard for {silent_s:.0f} s: connecting anew")
+
+    def _report(self, opened: Callable[[], None], refused: dict[str, str]) -> None:
+        """Subscribed. A topic that we may not hear stays visible beside that."""
+        problems = [f"no subscription to {topic!r}: {why}" for topic, why in sorted(refused.items())]
+        before, now = self.state.error, "; ".join(problems)
+        opened()
+        self.state.error = now
+        if now and now != before:
+            log.warning("link %s: %s", self.id, now)
+
+    # Messages
+
+    def _take_in(self, connection: Connection, batch: list[Publish]) -> None:
+        self._heard_s = asyncio.get_running_loop().time()
+        self._patience_s = self.options.silence_s
+        stamp = self._clock.stamp()
+        find, owe, deliver = self._directory.find, connection.debts.owe, self._ingest.deliver
+        for raw_topic, payload, mid, flags in batch:
+            topic, sources = find(raw_topic)
+            if not payload or not sources:
+                self._set_aside(connection, topic, payload, bool(sources))
+                if mid:
+                    owe(mid, 1)()
+                continue
+            debt = owe(mid, len(sources)) if mid else None
+            for at, source in enumerate(sources):
+                message = Message(
+                    payload, stamp.wall_ms, topic, _NO_HEADERS, bool(flags & RETAIN_FLAG), self.id
+                )
+                items = self._decode(source, message)
+                delivery = None
+                if debt is not None and any(map(nameless, items)):
+                    # packet ids have 16 bits; sources sharing a message must not share its memory
+                    digest = blake2b(payload, digest_size=12).digest()
+                    delivery = Delivery(self._session, at << 16 | mid, digest, bool(flags & DUP_FLAG))
+                deliver(self.id, source, items, stamp, topic=topic, delivery=delivery, done=debt)
+        if self._ingest.full:
+            connection.hold(self._ingest.wait_room())
+
+    def _decode(self, source: Source, message: Message) -> list[Item]:
+        try:
+            items = list(cast("Messages", source.driver).decode(message))
+        except Exception:
+            # no driver may raise; if one does, its message must not come back for ever and stop the link
+            log.exception("link %s: the driver failed on a message of %s", self.id, message.topic)
+            return [Damaged(DamageReason.SYNTAX, len(message.payload))]
+        if message.retained:
+            return [Ignored("retained, without time") if undatable(item) else item for item in items]
+        return items
+
+    def _set_aside(self, connection: Connection, topic: str, payload: bytes | None, wanted: bool) -> None:
+        """Messages that no driver sees; acknowledged in their turn like the others."""
+        if payload is None:
+            self.state.telegrams.update(["too_large"])
+        elif wanted:
+            self.state.telegrams.update(["ignored"])  # empty: the deletion of a retained message
+        else:
+            self.state.telegrams.update(["unknown_counter"])
+            if topic not in self._strangers and len(self._strangers) < STRANGERS:
+                self._strangers.add(topic)
+                log.info("link %s: nothing is configured for %r: unsubscribing", self.id, topic)
+                connection.forget(topic)

@@ -1,0 +1,76 @@
+"""Rules for the whole suite: what a missing program means, and no test leaves a task behind."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.brokers import Mosquitto, Nats, Server, find_program
+
+LEFT_OUT = "left out: needs "
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for program in marker.args:
+            if find_program(program) is None:
+                if os.environ.get("CI") == "true":
+                    pytest.fail(f"needs {program}, which is missing; under CI=true nothing is left out")
+                pytest.skip(LEFT_OUT + program)
+    _watch_tasks(item)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each test that did not run for want of a program."""
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""
+        if LEFT_OUT in reason:
+            terminalreporter.write_line(f"{report.nodeid}: {reason[reason.index(LEFT_OUT) :]}", yellow=True)
+
+
+def _watch_tasks(item: pytest.Item) -> None:
+    """An asyncio test fails when a task it started is still running at its end."""
+    test: Callable[..., Any] | None = getattr(item, "obj", None)
+    if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(test):
+        return
+    if hasattr(test, "hypothesis") or hasattr(test, "watched"):
+        return
+
+    @functools.wraps(test)
+    async def watched(*args: Any, **kwargs: Any) -> None:
+        before = asyncio.all_tasks()
+        await test(*args, **kwargs)
+        for _ in range(5):  # what was cancelled needs a turn to end
+            await asyncio.sleep(0)
+        left = asyncio.all_tasks() - before
+        assert not left, f"tasks left behind: {left}"
+
+    watched.watched = True  # type: ignore[attr-defined]
+    item.obj = watched
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A running broker of its own for this test."""
+    yield from _running(Mosquitto(tmp_path / "mosquitto"))
+
+
+@pytest.fixture
+def nats(tmp_path: Path) -> Iterator[Nats]:
+    yield from _running(Nats(tmp_path / "nats"))
+
+
+def _running(server: Any) -> Iterator[Any]:
+    assert isinstance(server, Server)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
