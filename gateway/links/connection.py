@@ -92,6 +92,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[bool] = self._loop.create_future()
         self.lost: asyncio.Future[str] = self._loop.create_future()
+        self.cut = False  # ended without a word from the broker
         self.debts = Debts(options.receive_maximum, self._acknowledge, hurry)
         self._begun = self._listening = self._rested = self._leaving = self._over = False
         self._holding: asyncio.Task[None] | None = None
@@ -191,12 +192,9 @@ class Connection:
             )
         elif flags.is_disconnect_packet_from_server:
             self._lose(f"the broker disconnected us: {reason}")
-        elif self._wire.v5:
-            self._lose(f"connection lost: {reason}")
         else:
-            self._lose(
-                f"connection lost: {reason} (over MQTT 3.1.1 a second client with our id looks so too)"
-            )
+            self.cut = True
+            self._lose(f"connection lost: {self._wire.ended or reason}")
 
     def _lose(self, why: str) -> None:
         if not self.lost.done():

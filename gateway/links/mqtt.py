@@ -32,6 +32,7 @@ from gateway.model import (
 log = logging.getLogger(__name__)
 
 UPKEEP_S = 5.0
+YOUNG_S, SUSPICIOUS = 60.0, 2  # connections cut so early, so many times in a row, have a rival
 STRANGERS = 1000  # topics remembered as nobody's
 _NO_HEADERS: dict[str, str] = {}
 
@@ -97,6 +98,7 @@ class MqttLink:
         self._strangers: set[str] = set()
         self._session = 0
         self._heard_s = 0.0
+        self._cut_short = 0
         self._patience_s = options.silence_s
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -127,7 +129,7 @@ class MqttLink:
 
     async def _watch(self, connection: Connection, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
-        self._heard_s = loop.time()
+        began_s = self._heard_s = loop.time()
         every_s = min(UPKEEP_S, self.options.keepalive_s / 4)
         stopping = loop.create_task(stop.wait())
         ends: set[asyncio.Future[Any]] = {stopping, connection.lost}
@@ -139,8 +141,16 @@ class MqttLink:
         finally:
             stopping.cancel()
         if connection.lost.done():
-            raise LinkError(connection.lost.result())
+            raise LinkError(self._explain(connection, loop.time() - began_s))
         await connection.goodbye()
+
+    def _explain(self, connection: Connection, lived_s: float) -> str:
+        """Brokers may drop the older of two clients with one id without a word: then both die young."""
+        why = connection.lost.result()
+        self._cut_short = self._cut_short + 1 if connection.cut and lived_s < YOUNG_S else 0
+        if self._cut_short >= SUSPICIOUS:
+            why += f"; does another client use our id {self.client_id!r}?"
+        return why
 
     def _judge_silence(self, connection: Connection, now_s: float) -> None:
         """A socket may stand while its subscription is dead: judge by data."""

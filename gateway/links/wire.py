@@ -65,12 +65,12 @@ class Wire(Client):
         self._missing = 0
         self._skip = 0
         self._oversized: Publish | None = None
-        self._ended: OSError | None = None
+        self.ended: OSError | None = None  # why nothing more can be read
 
     @property
     def buffered(self) -> bool:
         """Bytes (or the end of the stream) wait to be looked at."""
-        return self._at < len(self._inbox) or self._ended is not None
+        return self._at < len(self._inbox) or self.ended is not None
 
     def receive(self) -> bool:
         """Reads once from the socket; False when there was nothing."""
@@ -81,10 +81,10 @@ class Wire(Client):
         except BlockingIOError:
             return False
         except OSError as error:
-            self._ended = error
+            self.ended = error
             return True
         if not chunk:
-            self._ended = ConnectionResetError("closed by the broker")
+            self.ended = ConnectionResetError("closed by the broker")
             return True
         self._last_bytes_received = time.monotonic()  # spares paho a ping
         self._inbox = self._inbox[self._at :] + chunk if self._at < len(self._inbox) else chunk
@@ -100,8 +100,8 @@ class Wire(Client):
         """paho reads the packets that are its own from the same buffer."""
         data = self._inbox[self._at : self._at + bufsize]
         if not data:
-            if self._ended is not None:
-                raise self._ended
+            if self.ended is not None:
+                raise self.ended
             raise BlockingIOError
         self._at += len(data)
         return data
@@ -146,7 +146,7 @@ class Wire(Client):
             self._cut_one(taken)
         except _Incomplete as rest:
             self._missing = rest.missing
-            if self._ended is not None:
+            if self.ended is not None:
                 self._at = len(self._inbox)  # what is cut off will be sent again
                 self.loop_read()
             return False

@@ -357,8 +357,30 @@ async def test_retained_deltas_without_time_are_ignored_and_totals_used(mosquitt
 async def test_a_second_client_with_our_id_is_named(
     mosquitto: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """This Mosquitto drops the older one without a word, so it shows only by dying young again and again."""
+    caplog.set_level("DEBUG", "gateway.links")
     async with running(Settings(mosquitto.port)), running(Settings(mosquitto.port)):
-        await until(lambda: "another client connected with our id 'test-broker'" in caplog.text)
+        await until(lambda: "another client use our id 'test-broker'" in caplog.text)
+
+
+async def test_session_taken_over_is_said_in_words() -> None:
+    """MQTT 5.0, 3.14.2.1: a DISCONNECT with reason 0x8E."""
+
+    async def rival(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(bytes.fromhex("20 03 00 00 00"))  # CONNACK, no session
+        subscribe = await reader.read(1000)
+        writer.write(bytes.fromhex("90 04") + subscribe[2:4] + bytes.fromhex("00 01"))  # SUBACK, QoS 1
+        writer.write(bytes.fromhex("e0 02 8e 00"))
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(rival, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with running(Settings(port), up=False) as rig:
+            await until(lambda: "another client connected with our id 'test-broker'" in rig.link.state.error)
 
 
 @pytest.mark.needs("mosquitto")
