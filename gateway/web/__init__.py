@@ -1,0 +1,32 @@
+"""The local HTTP: page, API, metrics and probes."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from gateway.web.routes import Source
+
+
+class HttpTable(Protocol):
+    """`[http]` of a configuration."""
+
+    @property
+    def listen(self) -> str: ...
+
+    @property
+    def token(self) -> str | None: ...
+
+
+class WithHttp(Protocol):
+    @property
+    def http(self) -> HttpTable: ...
+
+
+def serve(config: WithHttp, health: Source) -> AbstractAsyncContextManager[tuple[str, int]]:
+    """The local HTTP while the context lasts; it gives the bound (host, port)."""
+    from gateway.web.routes import serving
+
+    host, _, port = config.http.listen.rpartition(":")
+    return serving(health, host, int(port), config.http.token)

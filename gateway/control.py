@@ -1,0 +1,262 @@
+"""The control socket: JSON lines over `data_dir/control.sock`, for the commands that ask a running daemon.
+
+A request is one line `{"command": ..., "args": {...}}`; the answer is any number of `{"item": ...}` lines,
+then `{"end": true}` or `{"error": "..."}`. The socket's mode is 0600: whoever may open it may ask anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from gateway.errors import GatewayError
+from gateway.health import Health, to_json
+from gateway.model import Booking, Crossings, Occupancy, Parcel, Register, Transactions
+
+log = logging.getLogger("gateway.control")
+
+NAME = "control.sock"
+LONGEST_PATH = 100  # sun_path holds 108 bytes
+MAX_LINE = 64 * 1024
+MAX_CLIENTS = 16
+QUEUE = 1000  # items a slow `tail` may fall behind before some are dropped
+ANSWER_S = 30.0
+LOOK_S = 0.5
+IDLE_S = 2.0  # how often a quiet stream says that it is still there
+
+Answer = Callable[[Mapping[str, Any]], Awaitable[Any]]
+Stream = Callable[[Mapping[str, Any]], AsyncIterator[Any]]
+Listener = Callable[[Sequence[Parcel]], None]
+
+
+class NoDaemonError(GatewayError):
+    """Nothing listens on the control socket."""
+
+
+class ControlFaultError(GatewayError):
+    """The daemon answered that it could not."""
+
+
+class Watched(Protocol):
+    """What the standard commands ask: one source of health."""
+
+    async def snapshot(self) -> Health: ...
+    async def audit(self) -> Mapping[str, Any]: ...
+    async def aggregates(
+        self, zone: str, from_ms: int, to_ms: int, size_s: int, as_of_ms: int | None = None
+    ) -> Sequence[Mapping[str, Any]]: ...
+
+
+class Heard(Protocol):
+    """Who tells what was just committed."""
+
+    @property
+    def listeners(self) -> set[Listener]: ...
+
+
+class ControlServer:
+    """Serves while entered. `register` and `register_stream` add commands beside status, audit and tail."""
+
+    def __init__(self, data_dir: Path, health: Watched, ingest: Heard) -> None:
+        self._path = data_dir / NAME
+        self._health, self._ingest = health, ingest
+        self._answers: dict[str, Answer] = {"status": self._status, "audit": self._audit}
+        self._streams: dict[str, Stream] = {"tail": self._tail}
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+
+    def register(self, command: str, answer: Answer) -> None:
+        self._answers[command] = answer
+
+    def register_stream(self, command: str, stream: Stream) -> None:
+        self._streams[command] = stream
+
+    async def __aenter__(self) -> Self:
+        self._path.unlink(missing_ok=True)  # ours to remove: the buffer's lock says nobody else runs here
+        listening = socket.socket(socket.AF_UNIX)
+        with _short(self._path) as address:
+            listening.bind(address)
+        self._path.chmod(0o600)  # nobody can connect before listen()
+        self._server = await asyncio.start_unix_server(self._accept, sock=listening, limit=MAX_LINE)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server:
+            self._server.close()
+        for client in tuple(self._clients):
+            client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+        self._path.unlink(missing_ok=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None or len(self._clients) >= MAX_CLIENTS:
+            writer.close()
+            return
+        self._clients.add(task)
+        try:
+            await self._serve(reader, writer)
+        except (OSError, ValueError, TimeoutError):
+            log.debug("a control client left early")
+        except asyncio.CancelledError:
+            log.debug("a control client was cut off: stopping")
+        finally:
+            self._clients.discard(task)
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = _request(await asyncio.wait_for(reader.readline(), ANSWER_S))
+        command, args = str(request.get("command")), request.get("args")
+        args = args if isinstance(args, dict) else {}
+        if command in self._streams:
+            async for item in self._streams[command](args):
+                await _send(writer, {"item": to_json(item)} if item is not None else {})
+            await _send(writer, {"end": True})
+        elif command in self._answers:
+            await _send(writer, await self._answer(command, args))
+            await _send(writer, {"end": True})
+        else:
+            await _send(writer, {"error": f"unknown command {command!r}"})
+
+    async def _answer(self, command: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return {"item": to_json(await self._answers[command](args))}
+        except GatewayError as error:
+            return {"error": str(error)}
+        except Exception:
+            log.exception("control command %s failed", command)
+            return {"error": f"{command} failed, see the log"}
+
+    async def _status(self, _args: Mapping[str, Any]) -> Any:
+        return await self._health.snapshot()
+
+    async def _audit(self, _args: Mapping[str, Any]) -> Any:
+        return await self._health.audit()
+
+    async def _tail(self, _args: Mapping[str, Any]) -> AsyncIterator[Any]:
+        """Readings as they are committed and aggregates as they are closed; None when there was nothing."""
+        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(QUEUE)
+        listener = _feeding(queue)
+        self._ingest.listeners.add(listener)
+        watching = asyncio.create_task(self._watch_aggregates(queue))
+        try:
+            while True:
+                try:
+                    yield await asyncio.wait_for(queue.get(), IDLE_S)
+                except TimeoutError:
+                    yield None
+        finally:
+            watching.cancel()
+            self._ingest.listeners.discard(listener)
+
+    async def _watch_aggregates(self, queue: asyncio.Queue[dict[str, Any]]) -> None:
+        seen: dict[tuple[Any, ...], Any] | None = None
+        closed: Mapping[str, int] | None = None
+        while True:
+            health = await self._health.snapshot()
+            if health.revisions != closed:
+                closed = dict(health.revisions)
+                now = await self._recent(health)
+                for key in now if seen is not None else ():
+                    if key not in (seen or {}):
+                        _put(queue, {"type": "aggregate", **now[key]})
+                seen = now
+            await asyncio.sleep(LOOK_S)
+
+    async def _recent(self, health: Health) -> dict[tuple[Any, ...], Mapping[str, Any]]:
+        size_s = health.site.size_s
+        found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+        for zone in health.zones:
+            from_ms = health.at_ms - 4 * size_s * 1000
+            for row in await self._health.aggregates(zone.zone, from_ms, health.at_ms, size_s):
+                found[zone.zone, row.get("start"), row.get("revision")] = row
+        return found
+
+
+def _feeding(queue: asyncio.Queue[dict[str, Any]]) -> Listener:
+    def listener(parcels: Sequence[Parcel]) -> None:
+        for parcel in parcels:
+            for booking in parcel.bookings:
+                _put(queue, {**reading(booking), "link": parcel.link})
+
+    return listener
+
+
+def _put(queue: asyncio.Queue[dict[str, Any]], item: dict[str, Any]) -> None:
+    """A viewer that cannot follow loses the oldest: nobody waits for a viewer."""
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(item)
+
+
+SIDES: Mapping[type, tuple[str, tuple[str, ...]]] = {
+    Crossings: ("crossings", ("start_ms", "end_ms", "ins", "outs", "passes")),
+    Register: ("register", ("at_ms", "total_in", "total_out", "total_passes")),
+    Transactions: ("transactions", ("start_ms", "end_ms", "sales", "returns", "amount_minor")),
+    Occupancy: ("occupancy", ("at_ms", "persons")),
+}
+
+
+def reading(booking: Booking) -> dict[str, Any]:
+    """A booked reading under its configured names; what the device did not give is absent."""
+    kind, parts = SIDES[type(booking.reading)]
+    shown: dict[str, Any] = {"type": kind, "counter": booking.counter, "line": booking.line}
+    if isinstance(booking.reading, Transactions):
+        shown = {"type": kind, "till": booking.counter}
+    values = {part: getattr(booking.reading, part) for part in parts}
+    return {**shown, **{part: value for part, value in values.items() if value is not None}}
+
+
+def _request(line: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return request if isinstance(request, dict) else {}
+
+
+async def _send(writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> None:
+    writer.write(json.dumps(message, ensure_ascii=False).encode() + b"\n")
+    await asyncio.wait_for(writer.drain(), ANSWER_S)
+
+
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """An address for a socket in a folder whose path is too long for one."""
+    if len(os.fsencode(path)) <= LONGEST_PATH:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def ask(data_dir: Path, command: str, args: Mapping[str, Any] | None = None) -> Iterator[Any]:
+    """The items of the daemon's answer, as they come. Raises NoDaemonError, ControlFaultError."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(ANSWER_S)
+        try:
+            with _short(data_dir / NAME) as address:
+                line.connect(address)
+        except OSError:
+            raise NoDaemonError(f"no daemon answers at {data_dir / NAME}") from None
+        line.sendall(json.dumps({"command": command, "args": dict(args or {})}).encode() + b"\n")
+        with line.makefile("rb") as answers, suppress(ConnectionResetError):
+            for text in answers:
+                message = json.loads(text)
+                if "error" in message:
+                    raise ControlFaultError(message["error"])
+                if "end" in message:
+                    return
+                if "item" in message:
+                    yield message["item"]
+    raise ControlFaultError("the daemon stopped while it answered")

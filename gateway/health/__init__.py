@@ -1,0 +1,31 @@
+"""One snapshot of everything, and who puts it together. Page, API, metrics and `status` read only this."""
+
+from gateway.health.snapshot import (
+    BooksHealth,
+    BufferHealth,
+    CounterHealth,
+    Health,
+    LineHealth,
+    LinkHealth,
+    SiteHealth,
+    UpstreamHealth,
+    ZoneHealth,
+    rfc3339,
+    to_json,
+)
+from gateway.health.source import HealthSource
+
+__all__ = (
+    "BooksHealth",
+    "BufferHealth",
+    "CounterHealth",
+    "Health",
+    "HealthSource",
+    "LineHealth",
+    "LinkHealth",
+    "SiteHealth",
+    "UpstreamHealth",
+    "ZoneHealth",
+    "rfc3339",
+    "to_json",
+)

@@ -1,0 +1,176 @@
+"""The nouns of one snapshot, and how they look as plain data.
+
+Instants are ms since the epoch, UTC. What is not known is `None`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from gateway.measures import Ratio
+from gateway.model import Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneHealth:
+    """A zone's business day so far: closed windows and those not yet closed."""
+
+    zone: str
+    name: str
+    kind: str
+    parent: str | None
+    ins: int
+    outs: int
+    passersby: int
+    sales: int
+    returns: int
+    amount_minor: int
+    occupancy: int
+    occupancy_raw: int
+    completeness: float | None
+    conversion: Ratio
+    capture_rate: Ratio
+    estimated_ins: int = 0
+    estimated_outs: int = 0
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LinkHealth:
+    link: str
+    over: str
+    up: bool
+    since_ms: int | None
+    error: str
+    telegrams: Mapping[str, int]  # result → number
+
+
+@dataclass(frozen=True, slots=True)
+class CounterHealth:
+    """A configured counter or till. `state`: ok, degraded, fault, silent (never heard)."""
+
+    counter: str
+    name: str
+    link: str
+    driver: str
+    till: bool
+    state: str
+    detail: str
+    last_reading_ms: int | None
+    clock_offset_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineHealth:
+    """What was ever counted on a line (persons) or till (receipts); replacing never lowers a total."""
+
+    line: str
+    till: bool
+    ins: int
+    outs: int
+    passes: int
+    sales: int
+    refused: Mapping[str, int]  # reason → persons
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamHealth:
+    upstream: str
+    driver: str
+    pending: int
+    oldest_pending_ms: int | None
+    rejected: int
+    last_ok_ms: int | None
+    failures: int
+    why: str
+    misconfigured: bool
+    deliveries: Mapping[str, int]  # result → number
+
+
+@dataclass(frozen=True, slots=True)
+class BooksHealth:
+    balanced: bool
+    imbalance: int
+    checked_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BufferHealth:
+    bytes: int
+    left_s: float | None
+    written_bytes: int
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
+class SiteHealth:
+    gateway: str
+    site: str
+    name: str
+    timezone: str
+    currency: str
+    size_s: int
+    min_completeness: float
+    day_start_ms: int  # the business day of `at_ms`
+    day_end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    at_ms: int
+    version: str
+    config_hash: str
+    simulated: bool
+    clock_trusted: bool
+    ready: bool
+    site: SiteHealth
+    zones: Sequence[ZoneHealth] = ()
+    links: Sequence[LinkHealth] = ()
+    counters: Sequence[CounterHealth] = ()
+    lines: Sequence[LineHealth] = ()
+    upstreams: Sequence[UpstreamHealth] = ()
+    books: BooksHealth = BooksHealth(True, 0)
+    buffer: BufferHealth = BufferHealth(0, None, 0, 0)
+    commits: Histogram = field(default_factory=Histogram)
+    revisions: Mapping[str, int] = field(default_factory=dict)  # reason → number
+    resets: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (counter, kind) → number
+    fault: str = ""  # why acknowledgements are withheld
+
+
+def rfc3339(ms: int | None) -> str | None:
+    """`2026-11-23T09:00:00.000Z`."""
+    if ms is None:
+        return None
+    at = datetime.fromtimestamp(ms / 1000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def to_json(value: Any) -> Any:
+    """Plain data of a snapshot or a part of it: ratios in the contract's shape, `_ms` as RFC 3339 text."""
+    if isinstance(value, Ratio):
+        return value.to_json()
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        return dict(_pair(part.name, getattr(value, part.name)) for part in fields(value))
+    if isinstance(value, Mapping):
+        return dict(_pair(_key(key), item) for key, item in value.items())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [to_json(item) for item in value]
+    return value
+
+
+def _pair(name: str, value: Any) -> tuple[str, Any]:
+    if name.endswith("_ms") and (value is None or isinstance(value, int)) and name != "watched_ms":
+        return name.removesuffix("_ms"), rfc3339(value)
+    if isinstance(value, float):
+        return name, round(value, 6)
+    return name, to_json(value)
+
+
+def _key(key: Any) -> str:
+    return "/".join(map(str, key)) if isinstance(key, tuple) else str(key)

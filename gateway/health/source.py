@@ -1,0 +1,303 @@
+"""Puts the snapshot together: the store's reader, and what links, ingest and pumps say of themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gateway import __version__, measures, windows
+from gateway.health.snapshot import (
+    BooksHealth,
+    BufferHealth,
+    CounterHealth,
+    Health,
+    LineHealth,
+    LinkHealth,
+    SiteHealth,
+    UpstreamHealth,
+    ZoneHealth,
+    to_json,
+)
+
+if TYPE_CHECKING:
+    from gateway.clock import Clock
+    from gateway.config import Config
+    from gateway.ingest import Ingest
+    from gateway.roster import Roster
+    from gateway.store.plan import Books, LineTotals, Pending, ZoneLive
+
+FRESH_S = 1.0
+BOOKS_S = 60.0
+BOOKS_SHARE = 50  # an audit that takes long is made the more seldom: at most 2 % of the time
+GROWTH_S = 600.0  # the shortest look back for "how long until the card is full"
+PROCESS_IO = Path("/proc/self/io")
+
+
+class Reader(Protocol):
+    """What health asks of the store's read-only side; called in a thread."""
+
+    def live(self, now_ms: int) -> Sequence[ZoneLive]: ...
+    def lines(self) -> Sequence[LineTotals]: ...
+    def pending(self) -> Sequence[Pending]: ...
+    def books(self) -> Books: ...
+    def aggregates(
+        self, zone: str, from_ms: int, to_ms: int, size_s: int, as_of_ms: int | None = None
+    ) -> Sequence[Any]: ...
+
+
+class Link(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def state(self) -> Any: ...
+
+
+class Pump(Protocol):
+    @property
+    def state(self) -> Any: ...
+
+
+class Closing(Protocol):
+    @property
+    def revisions(self) -> Mapping[str, int]: ...
+
+
+class HealthSource:
+    """Gives the snapshot, at most `FRESH_S` old. `ready` is set by whoever started every layer."""
+
+    def __init__(
+        self,
+        config: Config,
+        roster: Roster,
+        reader: Reader,
+        links: Sequence[Link],
+        pumps: Sequence[Pump],
+        ingest: Ingest,
+        clock: Clock,
+        closing: Closing,
+    ) -> None:
+        self._config, self._roster, self._reader = config, roster, reader
+        self._links, self._pumps, self._ingest = links, pumps, ingest
+        self._clock, self._closing = clock, closing
+        self.ready = False
+        self._one_at_a_time, self._one_audit = asyncio.Lock(), asyncio.Lock()
+        self._last: Health | None = None
+        self._last_s = 0.0
+        self._books: Books | None = None
+        self._books_ms = 0
+        self._books_due_s = 0.0
+        self._growth = _Growth(config.gateway.data_dir)
+
+    async def snapshot(self) -> Health:
+        async with self._one_at_a_time:
+            now_s = asyncio.get_running_loop().time()
+            if self._last is None or now_s - self._last_s >= FRESH_S or self._last.ready != self.ready:
+                self._last = await self._assemble()
+                self._last_s = asyncio.get_running_loop().time()
+            return self._last
+
+    async def aggregates(
+        self, zone: str, from_ms: int, to_ms: int, size_s: int, as_of_ms: int | None = None
+    ) -> list[Mapping[str, Any]]:
+        """Event data of the windows of `[from, to)`, by start."""
+        rows = await asyncio.to_thread(self._reader.aggregates, zone, from_ms, to_ms, size_s, as_of_ms)
+        return [to_json(row) for row in rows]
+
+    async def audit(self) -> Mapping[str, Any]:
+        """The books as they are now."""
+        return audit_json(await self._read_books(0.0))
+
+    async def _assemble(self) -> Health:
+        now_ms = self._clock.wall_ms()
+        books = await self._read_books(BOOKS_S)
+        live, totals, queues = await asyncio.to_thread(self._read, now_ms)
+        return Health(
+            at_ms=now_ms,
+            version=__version__,
+            config_hash=self._config.hash,
+            simulated=self._clock.simulated,
+            clock_trusted=self._clock.trusted(),
+            ready=self.ready,
+            site=self._site(now_ms),
+            zones=[self._zone(zone) for zone in live],
+            links=[self._link(link) for link in self._links],
+            counters=list(self._counters(totals)),
+            lines=[_line(line) for line in totals],
+            upstreams=[self._upstream(pump.state, queues) for pump in self._pumps],
+            books=BooksHealth(books.balanced, books.imbalance, self._books_ms),
+            buffer=self._growth.look(self._ingest.waiting, asyncio.get_running_loop().time()),
+            commits=self._ingest.commit_times,
+            revisions=dict(self._closing.revisions),
+            resets={(line.counter, kind): n for line in totals for kind, n in line.resets.items()},
+            fault=self._ingest.fault,
+        )
+
+    def _read(self, now_ms: int) -> tuple[Sequence[ZoneLive], list[LineTotals], dict[str, Pending]]:
+        known = {(rule.counter, rule.line) for rule in self._roster.rules}
+        totals = [line for line in self._reader.lines() if (line.counter, line.line) in known]
+        return self._reader.live(now_ms), totals, {one.upstream: one for one in self._reader.pending()}
+
+    async def _read_books(self, at_most_s: float) -> Books:
+        """The books, read again when they are older than `at_most_s`."""
+        async with self._one_audit:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            if self._books is None or at_most_s == 0 or began >= self._books_due_s:
+                self._books = await asyncio.to_thread(self._reader.books)
+                self._books_ms = self._clock.wall_ms()
+                took_s = loop.time() - began
+                self._books_due_s = loop.time() + max(BOOKS_S, BOOKS_SHARE * took_s)
+            return self._books
+
+    def _site(self, now_ms: int) -> SiteHealth:
+        site, grid = self._config.site, self._config.windows
+        start_ms, end_ms = windows.day_of(now_ms, site.timezone, site.day_start_min)
+        return SiteHealth(
+            gateway=self._config.gateway.id,
+            site=site.id,
+            name=site.name,
+            timezone=site.timezone,
+            currency=site.currency,
+            size_s=grid.size_s,
+            min_completeness=grid.min_completeness,
+            day_start_ms=start_ms,
+            day_end_ms=end_ms,
+        )
+
+    def _zone(self, live: ZoneLive) -> ZoneHealth:
+        least = self._config.windows.min_completeness
+        conversion = capture = measures.unknown(measures.NOT_CONFIGURED)
+        if live.has_tills:
+            conversion = measures.gate(measures.conversion(live.sales, live.ins), live.completeness, least)
+        if live.has_passing:
+            capture = measures.gate(measures.capture_rate(live.ins, live.passersby), live.completeness, least)
+        shared = {name: getattr(live, name) for name in _SAME}
+        return ZoneHealth(**shared, conversion=conversion, capture_rate=capture)
+
+    def _link(self, link: Link) -> LinkHealth:
+        state = link.state
+        telegrams = Counter(self._ingest.telegrams.get(link.id, {})) + Counter(state.telegrams)
+        over = self._config.link[link.id].over
+        return LinkHealth(link.id, str(over), state.up, state.since_ms or None, state.error, telegrams)
+
+    def _counters(self, totals: Sequence[LineTotals]) -> Iterator[CounterHealth]:
+        last_ms = dict(self._ingest.last_heard_ms)
+        for line in totals:
+            if line.last_reading_ms is not None:
+                last_ms[line.counter] = max(last_ms.get(line.counter, 0), line.last_reading_ms)
+        up = {link.id: link.state.up for link in self._links}
+        for till, table in ((False, self._config.counter), (True, self._config.till)):
+            for name, entry in table.items():
+                state, detail = self._said(name, name in last_ms, up.get(entry.link, False))
+                offset_ms = self._ingest.clock_offset_ms.get(name)
+                yield CounterHealth(
+                    counter=name,
+                    name=entry.name or "",
+                    link=entry.link,
+                    driver=entry.driver,
+                    till=till,
+                    state=state,
+                    detail=detail,
+                    last_reading_ms=last_ms.get(name),
+                    clock_offset_s=None if offset_ms is None else offset_ms / 1000,
+                )
+
+    def _said(self, counter: str, heard: bool, link_up: bool) -> tuple[str, str]:
+        """A device's own word; silent while nobody could hear it."""
+        status = self._ingest.statuses.get(counter)
+        if not link_up or (status is None and not heard):
+            return "silent", ""
+        return ("ok", "") if status is None else (str(status.state), status.detail)
+
+    def _upstream(self, state: Any, queues: Mapping[str, Pending]) -> UpstreamHealth:
+        queue = queues.get(state.name)
+        return UpstreamHealth(
+            upstream=state.name,
+            driver=self._config.upstream[state.name].driver,
+            pending=queue.count if queue else 0,
+            oldest_pending_ms=queue.oldest_ms if queue else None,
+            rejected=queue.rejected if queue else 0,
+            last_ok_ms=state.last_ok_ms,
+            failures=state.failures,
+            why=state.why,
+            misconfigured=state.misconfigured,
+            deliveries={str(result): n for result, n in state.results.items()},
+        )
+
+
+_SAME = (
+    "zone",
+    "name",
+    "kind",
+    "parent",
+    "ins",
+    "outs",
+    "passersby",
+    "sales",
+    "returns",
+    "amount_minor",
+    "occupancy",
+    "occupancy_raw",
+    "completeness",
+    "estimated_ins",
+    "estimated_outs",
+    "flags",
+)
+
+
+def _line(line: LineTotals) -> LineHealth:
+    ref = line.counter if line.line == "main" else f"{line.counter}/{line.line}"
+    return LineHealth(ref, line.till, line.ins, line.outs, line.passes, line.sales, dict(line.refused))
+
+
+def audit_json(books: Books) -> dict[str, Any]:
+    """The books as plain data, each line with its own imbalance."""
+    return {
+        "balanced": books.balanced,
+        "imbalance": books.imbalance,
+        "lines": [{**to_json(line), "imbalance": line.imbalance} for line in books.lines],
+        "upstreams": [{**to_json(queue), "imbalance": queue.imbalance} for queue in books.upstreams],
+        "zones_imbalance": books.zones_imbalance,
+        "wrong_zones": list(books.wrong_zones),
+    }
+
+
+class _Growth:
+    """Size of the buffer, what this process wrote, and how long the card will last at this growth."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._first: tuple[float, int] | None = None
+
+    def look(self, queued: int, now_s: float) -> BufferHealth:
+        size = sum(self._sizes())
+        self._first = self._first or (now_s, size)
+        return BufferHealth(size, self._left_s(size, now_s), written_bytes(), queued)
+
+    def _sizes(self) -> Iterator[int]:
+        for path in self._data_dir.glob("buffer.db*"):
+            with suppress(OSError):
+                yield path.stat().st_size
+
+    def _left_s(self, size: int, now_s: float) -> float | None:
+        since_s, before = self._first or (now_s, size)
+        if now_s - since_s < GROWTH_S or size <= before:
+            return None
+        with suppress(OSError):
+            return shutil.disk_usage(self._data_dir).free * (now_s - since_s) / (size - before)
+        return None
+
+
+def written_bytes() -> int:
+    """Bytes this process caused to be written to storage; 0 where the kernel does not say."""
+    with suppress(OSError, ValueError):
+        for line in PROCESS_IO.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "write_bytes":
+                return int(value)
+    return 0

@@ -1,0 +1,189 @@
+"""Page, API, metrics and probes over one source of health. Nothing here knows a link, a table or a driver."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from aiohttp import hdrs, web
+
+from gateway.health import Health, to_json
+from gateway.metrics import exposition
+from gateway.web import access, page
+from gateway.web.openapi import document
+from gateway.web.tables import AGGREGATE_COLUMNS, as_csv, parse_instant
+
+MAX_REQUEST_BYTES = 64 * 1024
+MAX_WINDOWS = 50_000  # in one history answer: 400 days of quarter hours
+MAX_MS = 253_402_300_800_000  # the year 10000
+
+
+class Source(Protocol):
+    """What the web asks; `gateway.health.HealthSource` is one."""
+
+    ready: bool
+
+    async def snapshot(self) -> Health: ...
+
+    async def aggregates(
+        self, zone: str, from_ms: int, to_ms: int, size_s: int, as_of_ms: int | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """Event data of the current (or `as_of_ms`) revisions, by start."""
+        ...
+
+    async def audit(self) -> Mapping[str, Any]: ...
+
+
+SOURCE: web.AppKey[Source] = web.AppKey("source", Source)
+
+
+def application(source: Source, token: str | None = None) -> web.Application:
+    """The whole local HTTP. With a `token` every request must show it; without, it serves loopback names."""
+    middlewares = [access.harden, access.problems, access.guard(token)]
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_REQUEST_BYTES)
+    app[SOURCE] = source
+    app.add_routes(
+        [
+            web.get("/", index),
+            web.get("/static/{name}", static),
+            web.get("/metrics", metrics),
+            web.get("/healthz", alive),
+            web.get("/readyz", ready),
+            web.get("/api/openapi.json", openapi),
+            web.get("/api/v1/live", live),
+            web.get("/api/v1/aggregates", aggregates),
+            web.get("/api/v1/audit", audit),
+            *(web.get(f"/api/v1/{part}", _list_of(part)) for part in PARTS),
+        ]
+    )
+    return app
+
+
+@asynccontextmanager
+async def serving(
+    source: Source, host: str, port: int, token: str | None = None
+) -> AsyncIterator[tuple[str, int]]:
+    """Serves until left; gives (host, port). Raises ValueError when an outside address has no token."""
+    access.require_token(host, token)
+    runner = web.AppRunner(
+        application(source, token),
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=2,
+        keepalive_timeout=30,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host.strip("[]"), port).start()
+        yield runner.addresses[0][:2]
+    finally:
+        await runner.cleanup()
+
+
+async def index(request: web.Request) -> web.Response:
+    health = await request.app[SOURCE].snapshot()
+    language = page.language(request.headers.get(hdrs.ACCEPT_LANGUAGE, ""))
+    headers = {"Content-Language": language, "Vary": "Accept-Language"}
+    return web.Response(text=page.render(health, language), content_type="text/html", headers=headers)
+
+
+async def static(request: web.Request) -> web.StreamResponse:
+    """One of the files shipped beside this module; names come from a fixed list."""
+    name = request.match_info["name"]
+    if name not in page.FILES:
+        raise web.HTTPNotFound(text=f"no such file: {name}")
+    body = page.asset(name)
+    return web.Response(
+        body=body, content_type=page.FILES[name], charset="utf-8", headers={"Cache-Control": "no-cache"}
+    )
+
+
+async def metrics(request: web.Request) -> web.Response:
+    health = await request.app[SOURCE].snapshot()
+    body, content_type = exposition(health, request.headers.get(hdrs.ACCEPT, ""))
+    return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+async def alive(_request: web.Request) -> web.Response:
+    return web.Response(text="alive\n")
+
+
+async def ready(request: web.Request) -> web.Response:
+    if not request.app[SOURCE].ready:
+        return access.problem(503, "not every link was started yet")
+    return web.Response(text="ready\n")
+
+
+async def openapi(_request: web.Request) -> web.Response:
+    return web.json_response(document())
+
+
+async def live(request: web.Request) -> web.Response:
+    return web.json_response(to_json(await request.app[SOURCE].snapshot()))
+
+
+async def audit(request: web.Request) -> web.Response:
+    return web.json_response(to_json(await request.app[SOURCE].audit()))
+
+
+PARTS = ("zones", "counters", "links", "upstreams")
+
+
+def _list_of(part: str) -> access.Answer:
+    async def answer(request: web.Request) -> web.Response:
+        health = await request.app[SOURCE].snapshot()
+        return web.json_response({part: to_json(getattr(health, part))})
+
+    return answer
+
+
+async def aggregates(request: web.Request) -> web.Response:
+    """History of one zone: the current revisions of `[from, to)`, or as they were at `as_of`."""
+    health = await request.app[SOURCE].snapshot()
+    zone = _known_zone(request, health)
+    size_s = _size(request, health.site.size_s)
+    to_ms = _instant(request, "to", health.at_ms)
+    from_ms = _instant(request, "from", to_ms - 86_400_000)
+    if from_ms >= to_ms:
+        raise web.HTTPUnprocessableEntity(text="from must lie before to")
+    if (to_ms - from_ms) > MAX_WINDOWS * size_s * 1000:
+        raise web.HTTPUnprocessableEntity(text=f"more than {MAX_WINDOWS} windows asked for")
+    as_of_ms = _instant(request, "as_of", 0) or None
+    rows = await request.app[SOURCE].aggregates(zone, from_ms, to_ms, size_s, as_of_ms)
+    if _wants_csv(request):
+        return web.Response(text=as_csv(rows, AGGREGATE_COLUMNS), content_type="text/csv", charset="utf-8")
+    return web.json_response({"zone": zone, "size_s": size_s, "aggregates": list(rows)})
+
+
+def _known_zone(request: web.Request, health: Health) -> str:
+    zone = request.query.get("zone", "")
+    if zone not in {one.zone for one in health.zones}:
+        raise web.HTTPUnprocessableEntity(text=f"zone: unknown zone {zone!r}" if zone else "zone is missing")
+    return zone
+
+
+def _size(request: web.Request, default: int) -> int:
+    text = request.query.get("size_s", str(default))
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:9]) <= 86_400:
+        raise web.HTTPUnprocessableEntity(text="size_s: expected whole seconds of a day or less")
+    return int(text)
+
+
+def _instant(request: web.Request, name: str, default: int) -> int:
+    """Unix seconds or RFC 3339 (UTC when it names no offset) → ms."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    try:
+        ms = parse_instant(text)
+    except ValueError:
+        raise web.HTTPUnprocessableEntity(text=f"{name}: expected an RFC 3339 time") from None
+    if not 0 <= ms < MAX_MS:
+        raise web.HTTPUnprocessableEntity(text=f"{name}: out of range")
+    return ms
+
+
+def _wants_csv(request: web.Request) -> bool:
+    accept = request.headers.get(hdrs.ACCEPT, "")
+    return "text/csv" in accept and "application/json" not in accept

@@ -1,0 +1,215 @@
+"use strict";
+// Every text goes in as a text node, never as markup: names come from a configuration, details from devices.
+const words = JSON.parse(document.body.dataset.words);
+const tongue = document.documentElement.lang;
+const whole = new Intl.NumberFormat(tongue);
+const percent = new Intl.NumberFormat(tongue, { style: "percent", maximumFractionDigits: 1 });
+const SVG = "http://www.w3.org/2000/svg";
+const CHART = { width: 960, height: 240, left: 44, right: 8, top: 10, bottom: 24 };
+let latest = null;
+let answered = Date.now();
+
+const at = (id) => document.getElementById(id);
+const clockTime = (text, seconds) =>
+  new Intl.DateTimeFormat(tongue, { hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined,
+    timeZone: latest ? latest.site.timezone : "UTC" }).format(new Date(text));
+
+function make(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+function draw(name, attributes = {}, text = null) {
+  const node = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  if (text !== null) node.append(text);
+  return node;
+}
+
+function reason(why) {
+  return why === "completeness" ? words.too_little : words[why] || why;
+}
+
+function ratio(figure) {
+  if (figure.value === null) return ["– ", make("span", { class: "why" }, reason(figure.why))];
+  const band = figure.low === null ? "" : ` (${percent.format(figure.low)} – ${percent.format(figure.high)})`;
+  return [percent.format(figure.value), make("span", { class: "band" }, band)];
+}
+
+function share(value) {
+  if (value === null) return ["–"];
+  const low = latest.site.min_completeness;
+  return [make("meter", { min: 0, max: 1, low, optimum: 1, value }), percent.format(value)];
+}
+
+function card(zone) {
+  const rows = [
+    [words.inside, [whole.format(zone.occupancy)]],
+    [words.conversion, ratio(zone.conversion)],
+    [words.capture, ratio(zone.capture_rate)],
+    [words.sales, [whole.format(zone.sales)]],
+    [words.completeness, share(zone.completeness)],
+  ].filter(([, cells], index) => !(index === 1 || index === 2 || index === 3) || configured(zone, index));
+  const list = make("dl");
+  for (const [name, cells] of rows) list.append(make("dt", {}, name), make("dd", {}, ...cells));
+  return make("article", { class: "card", "data-zone": zone.zone },
+    make("h3", {}, zone.name || zone.zone, make("span", { class: "kind" }, words[zone.kind] || zone.kind)),
+    make("div", {}, make("span", { class: "big" }, whole.format(zone.ins)),
+      make("span", { class: "unit" }, `${words.visitors.toLowerCase()} ${words.today}`)),
+    list);
+}
+
+function configured(zone, index) {
+  return (index === 2 ? zone.capture_rate : zone.conversion).why !== "not_configured";
+}
+
+function item(tone, name, text, detail) {
+  const node = make("li", {}, make("span", { class: `dot ${tone}` }), make("strong", {}, name), ` ${text}`);
+  if (detail) node.append(make("div", { class: "detail" }, detail));
+  return node;
+}
+
+function linkItem(link) {
+  const since = link.since ? ` ${clockTime(link.since)}` : "";
+  return item(link.up ? "" : "bad", link.link, (link.up ? words.up : words.down) + since, link.error);
+}
+
+function counterItem(counter) {
+  const tone = { ok: "", degraded: "warn", silent: "warn" }[counter.state] ?? "bad";
+  const heard = counter.last_reading ? ` ${clockTime(counter.last_reading)}` : "";
+  return item(tone, counter.name || counter.counter, (words[counter.state] || counter.state) + heard, counter.detail);
+}
+
+function upstreamItem(upstream) {
+  const parts = [];
+  if (upstream.pending) parts.push(`${whole.format(upstream.pending)} ${words.pending}`);
+  if (upstream.rejected) parts.push(`${whole.format(upstream.rejected)} ${words.rejected}`);
+  if (upstream.misconfigured) parts.push(words.misconfigured);
+  const tone = upstream.misconfigured || upstream.rejected ? "bad" : upstream.pending && upstream.why ? "warn" : "";
+  return item(tone, upstream.upstream, parts.join(", ") || words.nothing_waits, upstream.why);
+}
+
+function books(ledger) {
+  const text = ledger.balanced ? words.balanced : `${words.unbalanced} ${whole.format(ledger.imbalance)}`;
+  return [make("span", { class: `dot ${ledger.balanced ? "" : "bad"}` }), text];
+}
+
+function show(live) {
+  latest = live;
+  at("clock").textContent = clockTime(live.at, true);
+  at("simulated").hidden = !live.simulated;
+  at("untrusted").hidden = live.clock_trusted;
+  at("zones").replaceChildren(...live.zones.map(card));
+  at("links").replaceChildren(...live.links.map(linkItem));
+  at("counters").replaceChildren(...live.counters.map(counterItem));
+  at("upstreams").replaceChildren(...live.upstreams.map(upstreamItem));
+  at("books").replaceChildren(...books(live.books));
+  at("footer").textContent = `${live.site.gateway} · counter-gateway ${live.version} · ${live.config_hash}`;
+  chooseZone(live.zones);
+}
+
+function chooseZone(zones) {
+  const chooser = at("chart-zone");
+  const known = [...chooser.options].map((option) => option.value).join("\n");
+  if (known === zones.map((zone) => zone.zone).join("\n")) return;
+  const chosen = chooser.value;
+  chooser.replaceChildren(...zones.map((zone) => make("option", { value: zone.zone }, zone.name || zone.zone)));
+  if (zones.some((zone) => zone.zone === chosen)) chooser.value = chosen;
+  pollChart();
+}
+
+function step(highest) {
+  const rough = Math.max(1, highest / 4);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
+}
+
+function frame(svg, from, to, highest, x, y) {
+  const size = step(highest);
+  for (let value = 0; value <= highest; value += size) {
+    svg.append(draw("line", { class: "grid", x1: CHART.left, x2: CHART.width - CHART.right, y1: y(value), y2: y(value) }));
+    svg.append(draw("text", { x: CHART.left - 6, y: y(value) + 4, "text-anchor": "end" }, whole.format(value)));
+  }
+  for (let time = from; time <= to; time += 2 * 3600e3) {
+    svg.append(draw("text", { x: x(time), y: CHART.height - 6, "text-anchor": "middle" }, clockTime(time)));
+  }
+}
+
+function hatching() {
+  const pattern = draw("pattern", { id: "hatching", width: 7, height: 7, patternUnits: "userSpaceOnUse",
+    patternTransform: "rotate(45)" });
+  pattern.append(draw("line", { class: "hatch", x1: 0, y1: 0, x2: 0, y2: 7 }));
+  const holder = draw("defs");
+  holder.append(pattern);
+  return holder;
+}
+
+function bars(svg, rows, from, until, size, low, x, y) {
+  const byStart = new Map(rows.map((row) => [Date.parse(row.start), row]));
+  for (let start = from; start < until; start += size) {
+    const row = byStart.get(start);
+    const width = Math.max(0.5, x(start + size) - x(start) - 1);
+    if (row && row.ins > 0) {
+      const bar = draw("rect", { class: "bar", x: x(start), width, y: y(row.ins), height: y(0) - y(row.ins) });
+      bar.append(draw("title", {}, `${clockTime(start)}: ${whole.format(row.ins)}`));
+      svg.append(bar);
+    }
+    if (!row || (row.completeness ?? 1) < low) {
+      svg.append(draw("rect", { class: "missing", x: x(start), width: width + 1, y: CHART.top,
+        height: y(0) - CHART.top, fill: "url(#hatching)" }));
+    }
+  }
+}
+
+function chart(rows, live) {
+  const from = Date.parse(live.site.day_start);
+  const to = Date.parse(live.site.day_end);
+  const size = live.site.size_s * 1000;
+  const highest = Math.max(4, ...rows.map((row) => row.ins));
+  const x = (time) => CHART.left + ((time - from) / (to - from)) * (CHART.width - CHART.left - CHART.right);
+  const y = (value) => CHART.height - CHART.bottom
+    - (value / highest) * (CHART.height - CHART.top - CHART.bottom);
+  const total = rows.reduce((sum, row) => sum + row.ins, 0);
+  const svg = draw("svg", { viewBox: `0 0 ${CHART.width} ${CHART.height}`, role: "img",
+    "aria-label": `${words.visitors}: ${whole.format(total)}` });
+  const closed = Math.max(from, ...rows.map((row) => Date.parse(row.start) + size));
+  svg.append(hatching());
+  frame(svg, from, to, highest, x, y);
+  bars(svg, rows, from, Math.min(to, closed), size, live.site.min_completeness, x, y);
+  at("chart").replaceChildren(svg);
+}
+
+async function fetched(path) {
+  const response = await fetch(path, { headers: { Accept: "application/json" }, cache: "no-store" });
+  if (!response.ok) throw new Error(`${response.status}`);
+  return response.json();
+}
+
+async function pollLive() {
+  try {
+    show(await fetched("/api/v1/live"));
+    answered = Date.now();
+    at("stale").hidden = true;
+  } catch {
+    at("stale").textContent = `${words.stale} ${clockTime(answered, true)}`;
+    at("stale").hidden = Date.now() - answered < 3000;
+  }
+  setTimeout(pollLive, document.hidden ? 10000 : 1000);
+}
+
+async function pollChart() {
+  const zone = at("chart-zone").value;
+  if (!zone || !latest) return;
+  const query = new URLSearchParams({ zone, from: latest.site.day_start, to: latest.site.day_end,
+    size_s: latest.site.size_s });
+  try {
+    const history = await fetched(`/api/v1/aggregates?${query}`);
+    if (at("chart-zone").value === zone) chart(history.aggregates, latest);
+  } catch { /* the next round tries again */ }
+}
+
+at("chart-zone").addEventListener("change", pollChart);
+setInterval(pollChart, 10000);
+pollLive();

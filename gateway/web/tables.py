@@ -1,0 +1,63 @@
+"""History as text: CSV of rows, and the times people write in a query. Shared by the API and `export`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+AGGREGATE_COLUMNS = (
+    "zone",
+    "start",
+    "size_s",
+    "generation",
+    "revision",
+    "reason",
+    "ins",
+    "outs",
+    "passersby",
+    "sales",
+    "returns",
+    "amount_minor",
+    "currency",
+    "occupancy",
+    "occupancy_raw",
+    "completeness",
+    "estimated_ins",
+    "estimated_outs",
+    "time_quality",
+    "conversion",
+    "capture_rate",
+)
+READING_COLUMNS = ("counter", "line", "side", "start", "end", "key", "persons")
+
+
+def as_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, header: bool = True) -> str:
+    """A header and one line a row; what is not known is an empty cell."""
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\r\n")
+    if header:
+        out.writerow(columns)
+    out.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A ratio's cell is its value; text that a spreadsheet would run as a formula is disarmed."""
+    if isinstance(value, Mapping):
+        return value.get("value")
+    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
+        return f"'{value}"
+    return value
+
+
+def parse_instant(text: str) -> int:
+    """Unix seconds or RFC 3339 (UTC when it names no offset) → ms. Raises ValueError."""
+    text = text.strip()
+    if text.isascii() and text.isdigit() and len(text) > 8:
+        return int(text) * 1000
+    # a '+' that nobody escaped arrives as a space
+    at = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -1,0 +1,71 @@
+"""What the page says, in Norwegian, Swedish, Finnish and English. Every language has every key."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_ROWS: Final = {
+    # key: Norwegian, Swedish, Finnish, English
+    "visitors": ("Besøkende", "Besökare", "Kävijöitä", "Visitors"),
+    "today": ("i dag", "i dag", "tänään", "today"),
+    "inside": ("Inne nå", "Inne nu", "Sisällä nyt", "Inside now"),
+    "conversion": ("Konvertering", "Konvertering", "Konversio", "Conversion"),
+    "capture": ("Fangstrate", "Fångstgrad", "Pysähtymisaste", "Capture rate"),
+    "sales": ("Kvitteringer", "Kvitton", "Kuitit", "Receipts"),
+    "completeness": ("Dekning", "Täckning", "Kattavuus", "Completeness"),
+    "zones": ("Soner", "Zoner", "Alueet", "Zones"),
+    "day": ("Dagen", "Dagen", "Päivä", "The day"),
+    "zone": ("Sone", "Zon", "Alue", "Zone"),
+    "links": ("Forbindelser", "Anslutningar", "Yhteydet", "Links"),
+    "counters": ("Tellere og kasser", "Räknare och kassor", "Laskurit ja kassat", "Counters and tills"),
+    "upstreams": ("Mottakere", "Mottagare", "Vastaanottajat", "Receivers"),
+    "pending": ("venter", "väntar", "odottaa", "pending"),
+    "rejected": ("avvist", "avvisade", "hylätty", "rejected"),
+    "books": ("Regnskap", "Bokföring", "Kirjanpito", "Books"),
+    "balanced": ("stemmer, avvik 0", "stämmer, avvikelse 0", "täsmää, ero 0", "balanced, difference 0"),
+    "unbalanced": ("avvik", "avvikelse", "ero", "difference"),
+    "up": ("tilkoblet", "ansluten", "yhdistetty", "connected"),
+    "down": ("frakoblet", "frånkopplad", "katkennut", "not connected"),
+    "ok": ("i orden", "i ordning", "kunnossa", "ok"),
+    "degraded": ("svekket", "försämrad", "heikentynyt", "degraded"),
+    "fault": ("feil", "fel", "vika", "fault"),
+    "silent": ("ikke hørt", "inte hörd", "ei kuultu", "not heard"),
+    "misconfigured": ("feil oppsett", "felkonfigurerad", "väärin määritetty", "misconfigured"),
+    "nothing_waits": ("alt levert", "allt levererat", "kaikki toimitettu", "all delivered"),
+    "no_denominator": ("ingen besøkende ennå", "inga besökare än", "ei kävijöitä vielä", "no visitors yet"),
+    "too_little": (
+        "for lite er observert",
+        "för lite är observerat",
+        "liian vähän havaintoja",
+        "too little was watched",
+    ),
+    "not_configured": ("ikke satt opp", "inte inställt", "ei määritetty", "not configured"),
+    "gap": ("ufullstendig", "ofullständig", "puutteellinen", "incomplete"),
+    "simulated": (
+        "Simulert: ingen av disse menneskene finnes.",
+        "Simulerat: inga av dessa människor finns.",
+        "Simuloitu: näitä ihmisiä ei ole olemassa.",
+        "Simulated: none of these people exist.",
+    ),
+    "untrusted": (
+        "Klokken er ikke til å stole på ennå.",
+        "Klockan går inte att lita på ännu.",
+        "Kelloon ei voi vielä luottaa.",
+        "The clock cannot be trusted yet.",
+    ),
+    "stale": (
+        "Ingen svar fra gatewayen siden",
+        "Inget svar från gatewayen sedan",
+        "Ei vastausta laitteelta klo",
+        "No answer from the gateway since",
+    ),
+    "mall": ("kjøpesenter", "köpcentrum", "kauppakeskus", "mall"),
+    "floor": ("etasje", "våning", "kerros", "floor"),
+    "store": ("butikk", "butik", "myymälä", "store"),
+    "area": ("område", "område", "alue", "area"),
+    "street": ("gate", "gata", "katu", "street"),
+}
+TAGS: Final = ("nb", "sv", "fi", "en")
+WORDS: Final[dict[str, dict[str, str]]] = {
+    tag: {key: row[column] for key, row in _ROWS.items()} for column, tag in enumerate(TAGS)
+}
