@@ -1,0 +1,143 @@
+"""The live page in a real browser: what a person sees, and that it moves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from gateway.web.routes import serving
+from tests.brokers import find_program
+from tests.health_sample import FakeHealth, sample
+
+pytestmark = pytest.mark.needs("chromium")
+WAIT_MS = 15_000
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+
+
+@dataclass
+class Seen:
+    """One page and everything it complained about."""
+
+    page: Page
+    source: FakeHealth
+    port: int
+    complaints: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        found = await playwright.chromium.launch(executable_path=find_program("chromium"), args=ARGUMENTS)
+        yield found
+        await found.close()
+
+
+@pytest.fixture
+async def seen(browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Seen]:
+    wanted = {"locale": "nb-NO", "width": 1280, **getattr(request, "param", {})}
+    source = FakeHealth()
+    async with serving(source, "127.0.0.1", 0) as (_, port):
+        size = {"width": wanted["width"], "height": 900}
+        context = await browser.new_context(locale=wanted["locale"], viewport=size)  # type: ignore[arg-type]
+        page = await context.new_page()
+        shown = Seen(page, source, port)
+        page.on("console", lambda said: shown.complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: shown.complaints.append(str(error)))
+        page.on("request", lambda asked: _note(asked.url, shown))
+        await page.goto(f"http://127.0.0.1:{port}/")
+        await expect(page.locator(".card")).to_have_count(3, timeout=WAIT_MS)
+        await expect(page.locator("#chart rect.bar").first).to_be_visible(timeout=WAIT_MS)
+        yield shown
+        await context.close()
+
+
+def _note(url: str, shown: Seen) -> None:
+    if not url.startswith((f"http://127.0.0.1:{shown.port}/", "data:")):
+        shown.foreign.append(url)
+
+
+async def keep_picture(page: Page, name: str) -> None:
+    """Pictures are kept for whoever asks for them by PICTURES=folder."""
+    if folder := os.environ.get("PICTURES"):
+        await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+async def test_the_day_at_a_glance(seen: Seen) -> None:
+    page = seen.page
+    mall, shop = page.locator('[data-zone="mall"]'), page.locator('[data-zone="shop-1"]')
+    await expect(mall.locator(".big")).to_have_text("1 250")
+    await expect(mall).to_contain_text("kjøpesenter")
+    await expect(mall).to_contain_text("Inne nå")
+    await expect(mall).not_to_contain_text("Konvertering")  # it has no till
+    await expect(shop).to_contain_text("17,9 %")
+    await expect(shop.locator(".band").first).to_contain_text("–")
+    await expect(page.locator('[data-zone="shop-2"]')).to_contain_text("for lite er observert")
+    await expect(page.locator("#simulated")).to_be_visible()
+    await expect(page.locator("#untrusted")).to_be_hidden()
+    await expect(page.locator("#books")).to_contain_text("avvik 0")
+    await expect(page.locator("#links")).to_contain_text("connection refused")
+    await expect(page.locator("#counters")).to_contain_text("beam blocked")
+    await expect(page.locator("#upstreams")).to_contain_text("3 venter, 1 avvist")
+    await expect(page.locator("#clock")).to_have_text("13:00:00")  # Oslo, not the browser's zone
+    await keep_picture(page, "page-nb")
+    assert seen.complaints == []
+    assert seen.foreign == []
+
+
+async def test_gaps_are_hatched(seen: Seen) -> None:
+    chart = seen.page.locator("#chart")
+    assert (
+        await chart.locator("rect.missing").count() == 4 + 2
+    )  # a hole of an hour, half an hour badly watched
+    assert await chart.locator("rect.bar").count() == 36 - 13
+    assert "04:00" in await chart.inner_text()
+
+
+async def test_a_person_crosses_and_the_number_moves(seen: Seen) -> None:
+    zones = list(seen.source.health.zones)
+    zones[0] = replace(zones[0], ins=1251, occupancy=18)
+    seen.source.change(zones=zones, simulated=False, clock_trusted=False)
+    await expect(seen.page.locator('[data-zone="mall"] .big')).to_have_text("1 251", timeout=WAIT_MS)
+    await expect(seen.page.locator("#simulated")).to_be_hidden()
+    await expect(seen.page.locator("#untrusted")).to_be_visible()
+
+
+async def test_markup_in_names_stays_text(seen: Seen) -> None:
+    await expect(seen.page.locator('[data-zone="shop-1"] h3')).to_contain_text("Kaffe & <Te>")
+    await expect(seen.page.locator("h1")).to_have_text("Fjord & <Sentrum>")
+    bad = replace(sample().links[0], link="<img src=x onerror=alert(1)>", error="<b>bold</b>")
+    seen.source.change(links=[bad])
+    await expect(seen.page.locator("#links .detail")).to_have_text("<b>bold</b>", timeout=WAIT_MS)
+    assert await seen.page.locator("#links img, #links b").count() == 0
+
+
+async def test_a_gateway_that_is_gone_is_said_to_be(seen: Seen) -> None:
+    await seen.page.route("**/api/**", lambda route: asyncio.ensure_future(route.abort()))
+    await expect(seen.page.locator("#stale")).to_be_visible(timeout=WAIT_MS)
+    await expect(seen.page.locator('[data-zone="mall"] .big')).to_have_text("1 250")
+    await seen.page.unroute("**/api/**")
+    await expect(seen.page.locator("#stale")).to_be_hidden(timeout=WAIT_MS)
+
+
+async def test_another_zone_is_charted(seen: Seen) -> None:
+    await seen.page.select_option("#chart-zone", "shop-1")
+    deadline = asyncio.get_running_loop().time() + 15
+    while "shop-1" not in {zone for zone, *_ in seen.source.asked}:
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("seen", [{"locale": "fi-FI", "width": 360}], indirect=True)
+async def test_it_fits_a_phone_in_finnish(seen: Seen) -> None:
+    await expect(seen.page.locator('[data-zone="mall"]')).to_contain_text("kauppakeskus")
+    await keep_picture(seen.page, "page-fi-phone")
+    widths = await seen.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert widths[0] <= widths[1]
+    assert seen.complaints == []
