@@ -1,0 +1,257 @@
+"""The mapping family: options, the compiled mapping at work, and `--explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
+
+from pydantic import Field, model_validator
+
+from drivers.bodies import Noise, parse_json
+from drivers.mapping import paths
+from drivers.mapping.conditions import fits
+from drivers.mapping.paths import Folds, Place, Scope
+from drivers.mapping.reading import Reading, basis_of, compile_reading
+from drivers.mapping.table import MappingKeys, ReadingKeys, read_table
+from gateway.driver import Device, Family, Kind, LineOptions, Match, Message, Options, Site
+from gateway.errors import ConfigurationError
+from gateway.model import Basis, Damaged, Ignored, Item, Resets
+
+EMPTY = Ignored("empty message")
+RETAINED = Ignored("retained message")
+UNFIT = Ignored("no reading of the mapping fits")
+MAX_SHOWN = 60  # characters of one value in --explain
+
+
+class MappingMatch(Options):
+    """What the payload must say to be this counter's or till's."""
+
+    counter: str | None = Field(default=None, description="the device's id in the payload")
+    till: str | None = Field(default=None, description="the till's id in the payload")
+    line: str | None = Field(default=None, description="the device's name of the counter's only line")
+
+
+class MappingOptions(Options):
+    """A counter or till whose payload the configuration describes."""
+
+    mapping: str | dict[str, Any] = Field(description="name of a [mapping] table, or the table itself")
+    topic: str | None = Field(default=None, description="MQTT topic or filter the device publishes to")
+    match: MappingMatch = Field(default_factory=MappingMatch, description="ids the payload must carry")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, given: Any) -> Any:
+        """A mapping table on its own, or a file with one [mapping.x], stands for `mapping = …`."""
+        if not isinstance(given, Mapping):
+            return given
+        if "reading" in given:
+            return {"mapping": dict(given)}
+        inner = given.get("mapping")
+        if isinstance(inner, Mapping) and "reading" not in inner:
+            named = [
+                name for name, table in inner.items() if isinstance(table, Mapping) and "reading" in table
+            ]
+            if len(named) == 1:
+                return {**given, "mapping": inner[named[0]]}
+            if named:
+                raise ValueError(f"several mappings ({', '.join(named)}): give one of them")
+        return given
+
+    @model_validator(mode="after")
+    def _sound(self) -> MappingOptions:
+        if not isinstance(self.mapping, str):
+            read_table(self.mapping)
+        return self
+
+
+class MappingLine(LineOptions):
+    """One line of the device."""
+
+    line: str | None = Field(default=None, description="the device's name of this line in the payload")
+
+
+class Mapped:
+    """Messages: a compiled mapping, stateless between messages."""
+
+    def __init__(self, table: MappingKeys, site: Site) -> None:
+        self.table = table
+        self.readings = [
+            compile_reading(keys, table.time, table.decimal, site, number)
+            for number, keys in enumerate(table.reading)
+        ]
+        self._fold = table.time.format not in ("unix_s", "unix_ms") or any(k.time for k in table.reading)
+        self._only_row = all(reading.rows is None for reading in self.readings)
+
+    def decode(self, message: Message) -> Iterable[Item]:
+        if not message.payload or message.payload.isspace():
+            return [EMPTY]
+        if message.retained and self.table.retained is False:
+            return [RETAINED]
+        try:
+            root = parse_json(message.payload)
+        except Noise as noise:
+            return [Damaged(noise.reason, len(message.payload))]
+        folds = Folds() if self._fold else None
+        items = self._read(message, root, folds)
+        if folds and any(times > 1 for times in folds.seen.values()):
+            folds.taken = {}
+            items = self._read(message, root, folds)
+        return items or [UNFIT]
+
+    def _read(self, message: Message, root: Any, folds: Folds | None) -> list[Item]:
+        items: list[Item] = []
+        if self._only_row and not isinstance(root, list):
+            scope = Scope(message, root, root, None, None, folds)
+            for reading in self.readings:
+                reading.read(scope, items)
+            return items
+        for reading in self.readings:
+            for row, above, _ in paths.each_row(root, reading.rows):
+                reading.read(Scope(message, root, row, above, None, folds), items)
+        return items
+
+
+def _raw(device: Device) -> Mapping[str, object]:
+    """The table that the device's options mean. Raises ValueError whose lines are `key: sentence`."""
+    wanted = cast("MappingOptions", device.options).mapping
+    if not isinstance(wanted, str):
+        return wanted
+    named = device.shared.get("mapping", {})
+    if wanted not in named:
+        known = f"; known: {', '.join(sorted(named))}" if named else ""
+        raise ValueError(f"mapping: there is no [mapping.{wanted}]{known}")
+    table = named[wanted]
+    if not isinstance(table, Mapping):
+        raise ValueError(f"mapping.{wanted}: must be a table")  # noqa: TRY004 - the operator's, not ours
+    return table
+
+
+def _table(device: Device) -> MappingKeys:
+    return read_table(_raw(device))
+
+
+def problems(device: Device) -> list[str]:
+    """Everything wrong with the device's mapping, each `key: sentence`."""
+    try:
+        Mapped(_table(device), device.site)
+    except ValueError as error:
+        return str(error).splitlines()
+    return []
+
+
+def open_mapping(device: Device) -> Mapped:
+    """Raises ConfigurationError."""
+    wrong = problems(device)
+    if wrong:
+        raise ConfigurationError(wrong)
+    return Mapped(_table(device), device.site)
+
+
+def _match(device: Device) -> Match:
+    match = cast("MappingOptions", device.options).match
+    lines = {cast("MappingLine", line).line: ours for ours, line in device.lines.items()}
+    if match.line:
+        lines[match.line] = "main"
+    return Match(match.till or match.counter, {theirs: ours for theirs, ours in lines.items() if theirs})
+
+
+def _topics(device: Device) -> tuple[str, ...]:
+    topic = cast("MappingOptions", device.options).topic
+    return (topic,) if topic else ()
+
+
+def _basis(device: Device) -> Basis:
+    """Deltas before events before totals: a device that sends several counts by the first."""
+    try:
+        table = _table(device)
+    except ValueError:
+        return Basis.DELTA
+    found = {basis_of(keys, table.time) for keys in table.reading}
+    return next(basis for basis in Basis if basis in found or (basis is Basis.EVENT and not found))
+
+
+def _resets(device: Device) -> Resets:
+    try:
+        table = _table(device)
+    except ValueError:
+        return Resets.POWER
+    told = [keys.register_.restarts_at for keys in table.reading]
+    return next((Resets(word) for word in told if isinstance(word, str)), Resets.POWER)
+
+
+def explain(device: Device, message: Message) -> Iterator[tuple[str, str, bool]]:
+    """(path, value, used) of every leaf of the payload."""
+    try:
+        root = parse_json(message.payload)
+        driver = Mapped(_table(device), device.site)
+    except (Noise, ValueError):
+        return
+    used = {
+        place
+        for reading, keys in zip(driver.readings, driver.table.reading, strict=True)
+        for place in _used(reading, keys, root, message)
+    }
+    for place, value in _leaves(root):
+        yield _spelled(place), repr(value)[:MAX_SHOWN], place in used
+
+
+def _used(reading: Reading, keys: ReadingKeys, root: Any, message: Message) -> Iterator[Place]:
+    conditions = [paths.parse(text) for text in (*keys.where, *keys.except_)]
+    values = [paths.parse(text) for text in _value_paths(keys)]
+    for row, above, place in paths.each_row(root, reading.rows):
+        fit = fits(Scope(message, root, row, above), reading.where, reading.unless)
+        aboves = paths.above_places(reading.rows, place)
+        for path in conditions + (values if fit else []):
+            seen = paths.place_of(path, place, aboves)
+            if seen is not None:
+                yield seen
+
+
+def _value_paths(keys: ReadingKeys) -> Iterator[str]:
+    for name in type(keys).model_fields:
+        value = getattr(keys, name)
+        if name not in ("rows", "where", "except_") and isinstance(value, str):
+            yield value
+        elif name == "key" and isinstance(value, list):
+            yield from value
+
+
+def _leaves(root: Any) -> Iterator[tuple[Place, Any]]:
+    heap: list[tuple[Place, Any]] = [((), root)]
+    while heap:
+        place, value = heap.pop()
+        if isinstance(value, dict) and value:
+            heap += [((*place, key), inner) for key, inner in reversed(value.items())]
+        elif isinstance(value, list) and value:
+            heap += [((*place, index), inner) for index, inner in reversed(list(enumerate(value)))]
+        else:
+            yield place, value
+
+
+def _spelled(place: Place) -> str:
+    text = ""
+    for step in place:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            plain = step if step.isprintable() and not set(step) & set(".[]\"'^$=") else ascii(step)
+            text += f".{plain}" if text else plain
+    return text or "$"
+
+
+FAMILY = Family(
+    name="mapping",
+    summary="any JSON payload, described in the configuration; counters and tills",
+    kind=Kind.MESSAGES,
+    over=frozenset({"mqtt"}),
+    options=MappingOptions,
+    line_options=MappingLine,
+    open=open_mapping,
+    match=_match,
+    basis=Basis.DELTA,
+    topics=_topics,
+    explain=explain,
+    basis_of=_basis,
+    resets_of=_resets,
+    problems=problems,
+)

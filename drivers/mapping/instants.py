@@ -1,0 +1,97 @@
+"""When: device times of every notation, in ms UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from drivers.bodies import EPOCH, MAX_NAME, MILLISECOND, Noise, parse_aware, sane_ms, to_ms, unix_ms
+from drivers.mapping.paths import Scope
+
+Clock = Callable[[Any, Scope, str], int | None]  # (value, scope, field) → ms; None: no time given
+
+
+def clock(notation: str, zone: str, site: str) -> Clock:
+    """The reader of one notation. Raises ValueError (zoneinfo's too) in words for a zone that is not one."""
+    if notation == "unix_s":
+        return lambda value, _scope, _field: None if value in (None, "") else unix_ms(value, 1000)
+    if notation == "unix_ms":
+        return lambda value, _scope, _field: None if value in (None, "") else unix_ms(value, 1)
+    place = zone_of(site if zone == "site" else zone)
+    if notation == "rfc3339":
+        return _rfc3339(place)
+    return _strptime(notation, place)
+
+
+def zone_of(name: str) -> tzinfo:
+    if name.lower() == "utc":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{name!r} is not a time zone (site, utc or a name like Europe/Oslo)") from None
+
+
+def _rfc3339(place: tzinfo) -> Clock:
+    parse = datetime.fromisoformat
+
+    def read(value: Any, scope: Scope, field: str) -> int | None:
+        if value is None or value == "":
+            return None
+        if type(value) is not str or not 16 <= len(value) <= MAX_NAME:
+            raise Noise
+        try:
+            moment = parse(value)
+        except ValueError:
+            moment = parse_aware(value)
+        if moment.tzinfo is None:
+            return resolve(moment, place, scope, field)
+        return sane_ms((moment - EPOCH) // MILLISECOND)
+
+    return read
+
+
+def _strptime(notation: str, place: tzinfo) -> Clock:
+    def read(value: Any, scope: Scope, field: str) -> int | None:
+        if value is None or value == "":
+            return None
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise Noise
+        try:
+            moment = datetime.strptime(str(value).strip()[:MAX_NAME], notation)  # noqa: DTZ007 - zone follows
+        except ValueError:
+            raise Noise from None
+        return to_ms(moment) if moment.tzinfo else resolve(moment, place, scope, field)
+
+    return read
+
+
+def resolve(naive: datetime, place: tzinfo, scope: Scope, field: str) -> int:
+    """A local stamp. Autumn hour: of two equal stamps the second is the later; alone, nearest receipt."""
+    early = to_ms(naive.replace(tzinfo=place))
+    late = to_ms(naive.replace(tzinfo=place, fold=1))
+    if late <= early or scope.folds is None:  # once only, or the hour that spring skips
+        return early
+    scope.early = {**(scope.early or {}), field: early}
+    folds, key = scope.folds, (scope.series, field, naive)
+    if folds.taken is None:
+        folds.seen[key] = folds.seen.get(key, 0) + 1
+    elif folds.seen.get(key, 0) > 1:
+        folds.taken[key] = folds.taken.get(key, 0) + 1
+        return early if folds.taken[key] == 1 else late
+    at_ms = scope.message.at_ms
+    return early if abs(at_ms - early) <= abs(at_ms - late) else late
+
+
+def unit_ms(notation: str) -> int:
+    """The step of an inclusive end: what one tick of this notation is."""
+    if "%" not in notation or any(code in notation for code in ("%S", "%T", "%X", "%c", "%s")):
+        return 1000
+    return 60_000
+
+
+def exclusive(end_ms: int, unit: int) -> int:
+    """:59 means up to the full minute, :59.999 too."""
+    return end_ms + (1 if end_ms % 1000 == 999 else unit)

@@ -1,0 +1,303 @@
+"""One reading of a mapping, compiled: a row in, items out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+from drivers.bodies import Noise, decimal, name, whole
+from drivers.mapping import paths
+from drivers.mapping.conditions import compile_where, fits
+from drivers.mapping.instants import Clock, clock, exclusive, unit_ms
+from drivers.mapping.paths import Getter, Scope
+from drivers.mapping.table import DELTAS, RECEIPTS, TOTALS, ReadingKeys, TimeKeys
+from gateway.driver import Site
+from gateway.model import (
+    DEVICE,
+    MAIN_LINE,
+    MAX_COUNT,
+    MAX_INTERVAL_MS,
+    MAX_MONEY_MINOR,
+    Basis,
+    Crossings,
+    Damaged,
+    Ignored,
+    Item,
+    Occupancy,
+    Register,
+    Transactions,
+)
+
+MAX_TOTAL = 10**15  # an odometer's figure; SQLite's integers stay far away
+NO_MINOR = ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV")
+FRANCS = ("XAF", "XOF", "XPF")
+THREE_MINOR = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+UNTIMED = Ignored("retained delta without time or id")
+
+Emit = Callable[[Scope, str, str], Item | None]
+Count = Callable[[Scope], int | None]
+Span = Callable[[Scope], tuple[int | None, int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`read` adds the items of one row; what is out of range damages its own item only."""
+
+    rows: paths.Path | None
+    where: list[tuple[Getter, Callable[[Any], bool]]]
+    unless: list[tuple[Getter, Callable[[Any], bool]]]
+    counter: Getter
+    line: Getter
+    emits: tuple[Emit, ...]
+    number: int
+
+    def read(self, scope: Scope, items: list[Item]) -> None:
+        if (self.where or self.unless) and not fits(scope, self.where, self.unless):
+            return
+        try:
+            counter = name(self.counter(scope)) or DEVICE
+            line = name(self.line(scope)) or MAIN_LINE
+        except Noise as noise:
+            items.append(Damaged(noise.reason, len(scope.message.payload)))
+            return
+        scope.series = (self.number, counter, line)
+        for emit in self.emits:
+            try:
+                item = emit(scope, counter, line)
+            except Noise as noise:
+                item = Damaged(noise.reason, len(scope.message.payload))
+            if item is not None:
+                items.append(item)
+
+
+def nothing(_scope: Scope) -> None:
+    return None
+
+
+def _get(path: str | None) -> Getter:
+    return nothing if path is None else paths.getter(paths.parse(path))
+
+
+def compile_reading(keys: ReadingKeys, time: TimeKeys, comma: str, site: Site, number: int) -> Reading:
+    """Raises ValueError for a site's zone that is not one."""
+    time = keys.time or time
+    read_time = clock(time.format, time.zone, site.timezone)
+    emits: list[Emit] = []
+    if keys.given(DELTAS):
+        emits.append(_crossings(keys, time, read_time))
+    if keys.given(TOTALS):
+        emits.append(_register(keys, read_time))
+    if keys.persons is not None:
+        emits.append(_level(keys, read_time))
+    if keys.given(RECEIPTS):
+        emits.append(_receipts(keys, time, read_time, comma, site.currency))
+    return Reading(
+        rows=None if keys.rows is None else paths.parse(keys.rows, rows=True),
+        where=compile_where(keys.where),
+        unless=compile_where(keys.except_),
+        counter=_get(keys.till or keys.counter if keys.given(RECEIPTS) else keys.counter),
+        line=_get(keys.line),
+        emits=tuple(emits),
+        number=number,
+    )
+
+
+def _count(path: str | None, keys: ReadingKeys, limit: int = MAX_COUNT) -> Count:
+    """Persons (times `factor`): a number, or a number as text."""
+    if path is None:
+        return nothing
+    get, factor = _get(path), Decimal(str(keys.factor))
+    if factor == 1:
+        return lambda scope: whole(get(scope), limit)
+
+    def scaled(scope: Scope) -> int | None:
+        units = whole(get(scope), limit)
+        return None if units is None else whole(int(units * factor), limit)
+
+    return scaled
+
+
+def _key(keys: ReadingKeys, *, hashed: bool) -> Callable[[Scope], str | None]:
+    """The device's own id: hashed where it may name a person's passage or a receipt."""
+    if keys.key is None:
+        return nothing
+    gets = [_get(path) for path in ([keys.key] if isinstance(keys.key, str) else keys.key)]
+    plain = _one_key(gets[0]) if len(gets) == 1 else partial(_joined_key, gets)
+    if not hashed:
+        return plain
+
+    def digest(scope: Scope) -> str | None:
+        text = plain(scope)
+        return None if text is None else blake2b(text.encode(), digest_size=12).hexdigest()
+
+    return digest
+
+
+def _one_key(get: Getter) -> Callable[[Scope], str | None]:
+    return lambda scope: name(get(scope))
+
+
+def _joined_key(gets: list[Getter], scope: Scope) -> str | None:
+    parts = [name(get(scope)) for get in gets]
+    return "/".join(part or "" for part in parts) if any(parts) else None
+
+
+def basis_of(keys: ReadingKeys, time: TimeKeys) -> Basis:
+    """An event if the row has only `at`."""
+    time = keys.time or time
+    if not keys.given((*DELTAS, *RECEIPTS)):
+        return Basis.TOTAL
+    only_at = keys.at is not None and not keys.given(("start", "end")) and time.span_s is None
+    return Basis.EVENT if only_at else Basis.DELTA
+
+
+def _span(keys: ReadingKeys, time: TimeKeys, read_time: Clock) -> Span:
+    if basis_of(keys, time) is Basis.EVENT:
+        return _instant_span(_get(keys.at), read_time)
+    start, end = keys.start, keys.end
+    if start is None and end is None:  # one stamp and a span: `label` says which end it is
+        start, end = (keys.at, None) if time.label == "start" else (None, keys.at)
+    elif start is not None and end is None and time.label == "end":
+        start, end = None, start
+    elif end is not None and start is None and time.label == "start":
+        start, end = end, None
+    unit = unit_ms(time.format) if time.end == "inclusive" else 0
+    span_ms = None if time.span_s is None else round(time.span_s * 1000)
+    return partial(_interval, _get(start), _get(end), read_time, unit, span_ms)
+
+
+def _instant_span(get: Getter, read_time: Clock) -> Span:
+    def span(scope: Scope) -> tuple[int | None, int | None]:
+        at_ms = read_time(get(scope), scope, "at")
+        return (None, None) if at_ms is None else (at_ms, at_ms + 1)
+
+    return span
+
+
+def _interval(
+    get_start: Getter, get_end: Getter, read_time: Clock, unit: int, span_ms: int | None, scope: Scope
+) -> tuple[int | None, int | None]:
+    start_ms = read_time(get_start(scope), scope, "start")
+    end_ms = read_time(get_end(scope), scope, "end")
+    if start_ms is None and end_ms is None:
+        return None, None
+    if end_ms is not None and unit:
+        end_ms = exclusive(end_ms, unit)
+    if start_ms is None and end_ms is not None and span_ms:
+        start_ms = end_ms - span_ms
+    elif end_ms is None and start_ms is not None and span_ms:
+        end_ms = start_ms + span_ms
+    if start_ms is None or end_ms is None:
+        raise Noise
+    if end_ms <= start_ms and scope.early:  # an interval across the autumn change, delivered late
+        start_ms = scope.early.get("start", start_ms)
+    scope.early = None
+    if not 0 < end_ms - start_ms <= MAX_INTERVAL_MS or start_ms <= 0:
+        raise Noise
+    return start_ms, end_ms
+
+
+def _crossings(keys: ReadingKeys, time: TimeKeys, read_time: Clock) -> Emit:
+    get_ins, get_outs = _count(keys.ins, keys), _count(keys.outs, keys)
+    if keys.reversed:
+        get_ins, get_outs = get_outs, get_ins
+    get_passes = _count(keys.passes, keys)
+    basis, span, growing = basis_of(keys, time), _span(keys, time, read_time), time.growing
+    get_key, always = _key(keys, hashed=basis is Basis.EVENT), keys.retained is True
+
+    def crossings(scope: Scope, counter: str, line: str) -> Item | None:
+        ins, outs, passes = get_ins(scope), get_outs(scope), get_passes(scope)
+        if ins is None and outs is None and passes is None:
+            return None
+        start_ms, end_ms = span(scope)
+        key = get_key(scope)
+        if start_ms is None and key is None and scope.message.retained and not always:
+            return UNTIMED
+        return Crossings(counter, line, start_ms, end_ms, ins, outs, passes, key, basis, growing)
+
+    return crossings
+
+
+def _at(keys: ReadingKeys, read_time: Clock) -> Callable[[Scope], int | None]:
+    get = _get(keys.at or keys.end or keys.start)
+    return lambda scope: read_time(get(scope), scope, "at")
+
+
+def _register(keys: ReadingKeys, read_time: Clock) -> Emit:
+    modulus = keys.register_.modulus
+    limit = modulus - 1 if modulus else MAX_TOTAL
+    get_in, get_out = _count(keys.total_in, keys, limit), _count(keys.total_out, keys, limit)
+    if keys.reversed:
+        get_in, get_out = get_out, get_in
+    get_passes, get_epoch = _count(keys.total_passes, keys, limit), _get(keys.epoch)
+    at, get_key = _at(keys, read_time), _key(keys, hashed=False)
+
+    def register(scope: Scope, counter: str, line: str) -> Item | None:
+        ins, outs, passes = get_in(scope), get_out(scope), get_passes(scope)
+        if ins is None and outs is None and passes is None:
+            return None
+        epoch = name(get_epoch(scope)) or ""
+        key = get_key(scope)
+        return Register(counter, line, at(scope), ins, outs, passes, key, epoch, modulus)
+
+    return register
+
+
+def _level(keys: ReadingKeys, read_time: Clock) -> Emit:
+    get, at = _count(keys.persons, keys), _at(keys, read_time)
+
+    def level(scope: Scope, counter: str, line: str) -> Item | None:
+        persons = get(scope)
+        return None if persons is None else Occupancy(counter, line, at(scope), persons)
+
+    return level
+
+
+def minor_digits(currency: str) -> int:
+    """Digits of the minor unit (ISO 4217)."""
+    return 0 if currency in NO_MINOR or currency in FRANCS else 3 if currency in THREE_MINOR else 2
+
+
+def _currency(value: object, default: str) -> str:
+    if value is None or value == "":
+        return default
+    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isalpha():
+        return value.upper()
+    raise Noise
+
+
+def _money(value: object, digits: int, comma: str) -> int | None:
+    """Minor units, rounded half up: sums of floats carry dust. Raises Noise."""
+    if value is None or value == "":
+        return None
+    scaled = (decimal(value, comma).scaleb(digits)).quantize(Decimal(1), ROUND_HALF_UP)
+    return whole(int(scaled), MAX_MONEY_MINOR)
+
+
+def _receipts(keys: ReadingKeys, time: TimeKeys, read_time: Clock, comma: str, site_currency: str) -> Emit:
+    get_sales, get_returns = _count(keys.sales, keys), _count(keys.returns, keys)
+    get_amount, get_currency = _get(keys.amount or keys.amount_minor), _get(keys.currency)
+    in_units = keys.amount is not None
+    basis, span = basis_of(keys, time), _span(keys, time, read_time)
+    get_key, always = _key(keys, hashed=basis is Basis.EVENT), keys.retained is True
+    growing = time.growing
+
+    def receipts(scope: Scope, till: str, _line: str) -> Item | None:
+        sales, returns = get_sales(scope), get_returns(scope)
+        currency = _currency(get_currency(scope), site_currency)
+        amount = _money(get_amount(scope), minor_digits(currency) if in_units else 0, comma)
+        if sales is None and returns is None and amount is None:
+            return None
+        start_ms, end_ms = span(scope)
+        key = get_key(scope)
+        if start_ms is None and key is None and scope.message.retained and not always:
+            return UNTIMED
+        return Transactions(
+            till, start_ms, end_ms, sales or 0, returns or 0, amount or 0, currency, key, basis, growing
+        )
+
+    return receipts
