@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from gateway.errors import LinkError
@@ -44,14 +45,14 @@ class LinkState:
     error: str = ""
     attempts: int = 0  # openings since the link was last healthy for five minutes
     telegrams: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(RESULTS, 0)))
+    on_up: Callable[[], None] = lambda: None
 
-    def opened(self, now_ms: int) -> bool:
-        """The port or broker answers. True if it did not before."""
-        changed = not self.up
-        if changed:
-            self.up, self.since_ms = True, now_ms
+    def opened(self, now_ms: int) -> None:
+        """The port or broker is there; the link calls this, again and again if it likes."""
         self.error = ""
-        return changed
+        if not self.up:
+            self.up, self.since_ms = True, now_ms
+            self.on_up()
 
     def lost(self, now_ms: int, why: str) -> None:
         if self.up or not self.since_ms:
@@ -95,38 +96,40 @@ class _Voice:
 
 
 async def keep(
-    name: str,
-    run: Callable[[Callable[[], None]], Awaitable[None]],
+    run: Callable[[], Awaitable[None]],
     state: LinkState,
     clock: WallClock,
     stop: asyncio.Event,
+    *,
+    name: str,
     backoff: Backoff | None = None,
 ) -> None:
-    """Run `run(opened)` again and again until `stop`. `run` calls `opened()` once it is connected.
+    """Run `run()` again and again until `stop`.
 
-    `run` returns when stopped and raises LinkError (or any other error) when the edge is lost.
+    `run` calls `state.opened(wall_ms)` once it is connected, returns when stopped and raises LinkError (or any
+    other error) when the edge is lost.
     """
     loop, pauses, voice = asyncio.get_running_loop(), backoff or Backoff(), _Voice(name)
     while not stop.is_set():
-        healthy_from: list[float] = []
-
-        def opened(healthy_from: list[float] = healthy_from) -> None:
-            healthy_from.append(loop.time())
-            state.opened(clock.wall_ms())
-            voice.recovered()
-
+        up_at: list[float] = []
+        state.on_up = partial(_note_up, up_at, voice, loop)
         state.attempts += 1
+        why = "closed"
         try:
-            await run(opened)
-            why = "closed"
+            await run()
         except Exception as error:  # an edge may fail in any way and is tried again
             voice.failed(error)
             why = str(error) or type(error).__name__
         state.lost(clock.wall_ms(), "" if stop.is_set() else why)
-        healthy_s = loop.time() - healthy_from[0] if healthy_from else 0.0
+        healthy_s = loop.time() - up_at[0] if up_at else 0.0
         if healthy_s >= HEALTHY_S:
             state.attempts = 0
         await pause(stop, pauses.next_s(healthy_s))
+
+
+def _note_up(up_at: list[float], voice: _Voice, loop: asyncio.AbstractEventLoop) -> None:
+    up_at.append(loop.time())
+    voice.recovered()
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> bool:

@@ -1,0 +1,1 @@
+"""DCON / ADAM ASCII counter modules on RS-485."""
