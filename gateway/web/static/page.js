@@ -4,8 +4,9 @@ const words = JSON.parse(document.body.dataset.words);
 const tongue = document.documentElement.lang;
 const whole = new Intl.NumberFormat(tongue);
 const percent = new Intl.NumberFormat(tongue, { style: "percent", maximumFractionDigits: 1 });
+const decimal = new Intl.NumberFormat(tongue, { maximumFractionDigits: 1 });
 const SVG = "http://www.w3.org/2000/svg";
-const CHART = { width: 960, height: 240, left: 44, right: 8, top: 10, bottom: 24 };
+const CHART = { width: 960, height: 240, left: 40, right: 16, top: 10, bottom: 24 };
 let latest = null;
 let answered = Date.now();
 
@@ -34,8 +35,9 @@ function reason(why) {
 
 function ratio(figure) {
   if (figure.value === null) return ["– ", make("span", { class: "why" }, reason(figure.why))];
-  const band = figure.low === null ? "" : ` (${percent.format(figure.low)} – ${percent.format(figure.high)})`;
-  return [percent.format(figure.value), make("span", { class: "band" }, band)];
+  if (figure.low === null) return [percent.format(figure.value)];
+  const low = decimal.format(100 * figure.low);
+  return [percent.format(figure.value), make("span", { class: "band" }, ` (${low}–${percent.format(figure.high)})`)];
 }
 
 function share(value) {
@@ -132,7 +134,7 @@ function frame(svg, from, to, highest, x, y) {
     svg.append(draw("line", { class: "grid", x1: CHART.left, x2: CHART.width - CHART.right, y1: y(value), y2: y(value) }));
     svg.append(draw("text", { x: CHART.left - 6, y: y(value) + 4, "text-anchor": "end" }, whole.format(value)));
   }
-  for (let time = from; time <= to; time += 2 * 3600e3) {
+  for (let time = from; time <= to; time += (CHART.width < 600 ? 4 : 2) * 3600e3) {
     svg.append(draw("text", { x: x(time), y: CHART.height - 6, "text-anchor": "middle" }, clockTime(time)));
   }
 }
@@ -164,6 +166,7 @@ function bars(svg, rows, from, until, size, low, x, y) {
 }
 
 function chart(rows, live) {
+  CHART.width = Math.max(280, at("chart").clientWidth - 18); // one unit is one pixel: letters keep their size
   const from = Date.parse(live.site.day_start);
   const to = Date.parse(live.site.day_end);
   const size = live.site.size_s * 1000;
