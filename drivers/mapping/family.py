@@ -79,7 +79,7 @@ class Mapped:
             compile_reading(keys, table.time, table.decimal, site, number)
             for number, keys in enumerate(table.reading)
         ]
-        self._fold = table.time.format not in ("unix_s", "unix_ms") or any(k.time for k in table.reading)
+        self._folds = Folds()
         self._only_row = all(reading.rows is None for reading in self.readings)
 
     def decode(self, message: Message) -> Iterable[Item]:
@@ -91,15 +91,22 @@ class Mapped:
             root = parse_json(message.payload)
         except Noise as noise:
             return [Damaged(noise.reason, len(message.payload))]
-        folds = Folds() if self._fold else None
-        items = self._read(message, root, folds)
-        if folds and any(times > 1 for times in folds.seen.values()):
-            folds.taken = {}
-            items = self._read(message, root, folds)
+        items = self._read(message, root)
+        if self._folds.seen:
+            items = self._settle(message, root, items)
         return items or [UNFIT]
 
-    def _read(self, message: Message, root: Any, folds: Folds | None) -> list[Item]:
+    def _settle(self, message: Message, root: Any, items: list[Item]) -> list[Item]:
+        """Local stamps of the autumn hour were met: where one came twice, read again knowing that."""
+        if max(self._folds.seen.values()) > 1:
+            self._folds.taken = {}
+            items = self._read(message, root)
+        self._folds = Folds()
+        return items
+
+    def _read(self, message: Message, root: Any) -> list[Item]:
         items: list[Item] = []
+        folds = self._folds
         if self._only_row and not isinstance(root, list):
             scope = Scope(message, root, root, None, None, folds)
             for reading in self.readings:

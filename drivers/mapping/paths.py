@@ -125,6 +125,12 @@ def getter(path: Path) -> Getter:
     return lambda scope: walk(scope.row, steps)
 
 
+def is_member(text: str) -> bool:
+    """Is it just the name of a value in the row?"""
+    path = parse(text)
+    return path.origin is Origin.ROW and path.steps == (text,)
+
+
 def _member(key: str) -> Getter:
     def member(scope: Scope) -> Any:
         try:

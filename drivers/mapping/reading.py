@@ -112,13 +112,26 @@ def _count(path: str | None, keys: ReadingKeys, limit: int = MAX_COUNT) -> Count
         return nothing
     get, factor = _get(path), Decimal(str(keys.factor))
     if factor == 1:
-        return lambda scope: whole(get(scope), limit)
+        return _member_count(path, limit) if paths.is_member(path) else lambda scope: whole(get(scope), limit)
 
     def scaled(scope: Scope) -> int | None:
         units = whole(get(scope), limit)
         return None if units is None else whole(int(units * factor), limit)
 
     return scaled
+
+
+def _member_count(key: str, limit: int) -> Count:
+    """The common case without a call more than needed: this is half the cost of a small message."""
+
+    def count(scope: Scope) -> int | None:
+        try:
+            value = scope.row[key]
+        except (KeyError, TypeError, IndexError):
+            return None
+        return value if type(value) is int and 0 <= value <= limit else whole(value, limit)
+
+    return count
 
 
 def _key(keys: ReadingKeys, *, hashed: bool) -> Callable[[Scope], str | None]:
