@@ -1,0 +1,272 @@
+"""`counter-simulator mqtt`: counters that push what they counted to a broker, with the troubles of real ones.
+
+Xovis 5.x logics packages on `xovis/<counter>/push` and plain JSON on `counters/<counter>`. What a counter saw
+in an interval depends only on seed, counter and interval, so history sent again is the same history.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TypeAlias
+
+import click
+
+from simulators.publisher import Publisher
+from simulators.timing import Clock, rfc3339
+from simulators.truth import Truth, Zone
+
+__all__ = ["Publisher", "command", "connection_test", "json_message", "xovis_package"]
+
+AGENT_ID = 1008
+LINE = "Line 0"
+HISTORY_RECORDS = 60  # records in one package of stored history
+BUSIEST_PER_HOUR = 240.0
+Record: TypeAlias = tuple[int, int, int, int]  # start_ms, end_ms, forward, backward
+
+
+def xovis_package(logics: Mapping[str, Sequence[Record]], package_id: int, agent_id: int = AGENT_ID) -> bytes:
+    """A logics package: line name → records of (from, to, fw, bw)."""
+    body = [
+        {
+            "id": number,
+            "name": name,
+            "info": "XLT_4X_LINE_IN_OUT_COUNT",
+            "geometries": [{"id": number, "type": "LINE", "name": name}],
+            "records": [
+                {
+                    "from": start_ms,
+                    "to": end_ms,
+                    "counts": [
+                        {"id": 2 * number, "name": "fw", "value": forward},
+                        {"id": 2 * number + 1, "name": "bw", "value": backward},
+                    ],
+                }
+                for start_ms, end_ms, forward, backward in records
+            ],
+        }
+        for number, (name, records) in enumerate(logics.items(), 1)
+    ]
+    return _json({"logics_data": {"package_info": _info(package_id, agent_id), "logics": body}})
+
+
+def connection_test(package_id: int, agent_id: int = AGENT_ID) -> bytes:
+    """What a sensor sends when somebody presses the button; not a count."""
+    return _json({"connection_test": {"package_info": _info(package_id, agent_id)}})
+
+
+def json_message(counter: str, records: Sequence[Record]) -> bytes:
+    """`{"sensor":…, "rows":[{"from":…, "to":…, "in":…, "out":…}]}`, times in RFC 3339."""
+    rows = [
+        {"from": rfc3339(start_ms), "to": rfc3339(end_ms), "in": forward, "out": backward}
+        for start_ms, end_ms, forward, backward in records
+    ]
+    return _json({"sensor": counter, "rows": rows})
+
+
+def _info(package_id: int, agent_id: int) -> dict[str, object]:
+    return {"version": "5.0", "id": package_id, "agent_id": agent_id}
+
+
+def _json(body: object) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def poisson(source: random.Random, mean: float) -> int:
+    """Arrivals of a Poisson process with `mean` expected, counted by their exponential gaps."""
+    count, at = -1, 0.0
+    while at < mean:
+        at += source.expovariate(1.0)
+        count += 1
+    return max(count, 0)
+
+
+def busy(at_ms: int) -> float:
+    """Share of the busiest hour: a hill over the day, from 9 to 21 UTC."""
+    hour = at_ms / 3_600_000 % 24
+    return max(0.02, math.sin(math.pi * (hour - 9) / 12)) if 9 <= hour <= 21 else 0.02
+
+
+@dataclass(slots=True)
+class Counter:
+    """One device: what it saw, how it says so, and the packages it holds back."""
+
+    name: str
+    seed: int
+    xovis: bool
+    trouble: float = 0.0
+    packages: int = 0
+    _last: Record | None = None
+    _held: list[tuple[int, bytes]] = field(default_factory=list)
+    _chance: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._chance = random.Random(f"{self.seed}/{self.name}/trouble")
+
+    @property
+    def topic(self) -> str:
+        return f"xovis/{self.name}/push" if self.xovis else f"counters/{self.name}"
+
+    def saw(self, start_ms: int, end_ms: int) -> Record:
+        source = random.Random(f"{self.seed}/{self.name}/{start_ms}/{end_ms}")
+        mean = BUSIEST_PER_HOUR * busy(start_ms) * (end_ms - start_ms) / 3_600_000
+        return start_ms, end_ms, poisson(source, mean), poisson(source, mean)
+
+    def tell(self, records: Sequence[Record]) -> bytes:
+        self.packages += 1
+        if self.xovis:
+            return xovis_package({LINE: records}, self.packages)
+        return json_message(self.name, records)
+
+    def payloads(self, record: Record) -> Iterator[bytes]:
+        """What goes out because of this record: itself, earlier ones, twice, in a wrong order, later."""
+        overlapping = [self._last, record] if self._last and self._unlucky() else [record]
+        payload, self._last = self.tell(overlapping), record
+        self._held = [(wait - 1, held) for wait, held in self._held]
+        if self._unlucky():
+            self._held.append((self._chance.randint(1, 5), payload))
+        else:
+            yield payload
+            if self._unlucky():
+                yield payload
+        if self._unlucky():
+            yield connection_test(self.packages) if self.xovis else b'{"test":true}'
+        yield from self.release(0)
+
+    def release(self, most: int) -> Iterator[bytes]:
+        """Packages held back that have at most `most` rounds to wait."""
+        due = [held for wait, held in self._held if wait <= most]
+        self._held = [(wait, held) for wait, held in self._held if wait > most]
+        yield from due
+
+    def _unlucky(self) -> bool:
+        return self._chance.random() < self.trouble
+
+
+@dataclass(slots=True)
+class Field:
+    """All counters on one broker, step by step; adds to `truth` what was counted, once."""
+
+    counters: Sequence[Counter]
+    publishers: Sequence[Publisher]
+    truth: Truth
+    sent: int = 0
+
+    def history(self, since_ms: int, until_ms: int, step_ms: int) -> None:
+        """Stored records of the time before, many in a package, as after an outage."""
+        for number, counter in enumerate(self.counters):
+            records = [counter.saw(at, at + step_ms) for at in range(since_ms, until_ms, step_ms)]
+            for record in records:
+                self._count(counter, record)
+            for at in range(0, len(records), HISTORY_RECORDS):
+                self._send(number, counter.tell(records[at : at + HISTORY_RECORDS]))
+
+    def step(self, number: int, start_ms: int, end_ms: int) -> None:
+        counter = self.counters[number]
+        record = counter.saw(start_ms, end_ms)
+        self._count(counter, record)
+        for payload in counter.payloads(record):
+            self._send(number, payload)
+
+    def finish(self) -> None:
+        """Everything held back goes out; returns when the broker has it all."""
+        for number, counter in enumerate(self.counters):
+            for payload in counter.release(1000):
+                self._send(number, payload)
+        for publisher in self.publishers:
+            publisher.flush()
+
+    def _count(self, counter: Counter, record: Record) -> None:
+        start_ms, _, forward, backward = record
+        self.truth.cross(counter.name, start_ms, "in", forward)
+        self.truth.cross(counter.name, start_ms, "out", backward)
+
+    def _send(self, number: int, payload: bytes) -> None:
+        self.publishers[number % len(self.publishers)].publish(self.counters[number].topic, payload)
+        self.sent += 1
+
+
+def live(around: Field, clock: Clock, start_ms: int, step_ms: int, end_ms: float) -> None:
+    """Each counter speaks once a step, spread over it, from the step beginning at `start_ms` on."""
+    while start_ms + step_ms <= end_ms:
+        for number in range(len(around.counters)):
+            due_ms = start_ms + step_ms + step_ms * number // len(around.counters)
+            clock.sleep(max(0, due_ms - clock.now_ms()) / 1000)
+            around.step(number, start_ms, start_ms + step_ms)
+        start_ms += step_ms
+
+
+@click.command("mqtt")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=1883, show_default=True)
+@click.option("--username")
+@click.option("--password")
+@click.option("--clients", default=4, show_default=True, help="Counters, Xovis and JSON by turns.")
+@click.option(
+    "--kind",
+    type=click.Choice(["xovis", "json", "both"]),
+    default="both",
+    show_default=True,
+    help="How the counters speak.",
+)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--interval", "interval_s", default=60.0, show_default=True, help="Seconds in one record.")
+@click.option("--rate", default=0.0, help="Messages a second over all counters; overrides --interval.")
+@click.option("--for", "for_s", default=math.inf, help="Seconds to run; default: until interrupted.")
+@click.option("--since", help="First send the stored records since this time (RFC 3339) again.")
+@click.option("--trouble", default=0.0, help="Share of packages late, double, overlapping, tests; 0 to 1.")
+@click.option("--truth", "truth_file", type=click.Path(path_type=Path), help="Write what was counted.")
+@click.option("--size", "size_s", default=900, show_default=True, help="Seconds in a window of the truth.")
+@click.option("--simulated-clock", help="START,SPEED[,ANCHOR] as told to the gateway.")
+def command(
+    host: str,
+    port: int,
+    username: str | None,
+    password: str | None,
+    clients: int,
+    kind: str,
+    seed: int,
+    interval_s: float,
+    rate: float,
+    for_s: float,
+    since: str | None,
+    trouble: float,
+    truth_file: Path | None,
+    size_s: int,
+    simulated_clock: str | None,
+) -> None:
+    """Counters that publish over MQTT."""
+    clock = Clock(simulated_clock)
+    step_ms = max(1, round(clients / rate * 1000 if rate else interval_s * 1000))
+    counters = [
+        Counter(f"sim-{number + 1}", seed, kind == "xovis" or (kind == "both" and number % 2 == 0), trouble)
+        for number in range(clients)
+    ]
+    truth = Truth({one.name: Zone("area", entrances=(one.name,)) for one in counters}, size_s)
+    began = time.monotonic()
+    with ExitStack() as stack:
+        publishers = [
+            stack.enter_context(Publisher(host, port, username=username, password=password))
+            for _ in range(min(clients, 8))
+        ]
+        around = Field(counters, publishers, truth)
+        now_ms = clock.now_ms()
+        start_ms = now_ms - now_ms % step_ms
+        if since:
+            since_ms = int(datetime.fromisoformat(since).timestamp() * 1000)
+            around.history(since_ms - since_ms % step_ms, start_ms, step_ms)
+        try:
+            live(around, clock, start_ms, step_ms, now_ms + for_s * 1000)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+        around.finish()
+        if truth_file:
+            truth.write(truth_file)
+    click.echo(f"{around.sent} messages acknowledged in {time.monotonic() - began:.1f} s", err=True)

@@ -1,0 +1,165 @@
+"""`counter-simulator till`: tills that report receipts as JSON over MQTT, one by one or summed per interval.
+
+One sale: `{"till":…, "receipt":…, "at":…, "sales":1, "returns":0, "amount":129.5, "currency":"NOK"}` on
+`tills/<till>/receipt`. An interval: `from`, `to` instead of `receipt`, `at`, on `tills/<till>/interval`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from simulators.mqtt import busy, poisson
+from simulators.publisher import Publisher
+from simulators.timing import Clock, rfc3339
+from simulators.truth import Truth, Zone
+
+BUSIEST_PER_HOUR = 60.0
+RETURNED_SHARE = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One customer paid (or got money back, then `amount_minor` is 0: returns are counted apart)."""
+
+    till: str
+    number: str
+    at_ms: int
+    amount_minor: int
+    returned: bool = False
+
+    def message(self, currency: str) -> bytes:
+        return _json(
+            till=self.till,
+            receipt=self.number,
+            at=rfc3339(self.at_ms),
+            sales=int(not self.returned),
+            returns=int(self.returned),
+            amount=self.amount_minor / 100,
+            currency=currency,
+        )
+
+
+def interval_message(
+    till: str, start_ms: int, end_ms: int, receipts: Sequence[Receipt], currency: str
+) -> bytes:
+    """What one till took in `[start, end)`; sent for an empty interval too."""
+    return _json(
+        till=till,
+        **{"from": rfc3339(start_ms), "to": rfc3339(end_ms)},
+        sales=sum(not one.returned for one in receipts),
+        returns=sum(one.returned for one in receipts),
+        amount=sum(one.amount_minor for one in receipts) / 100,
+        currency=currency,
+    )
+
+
+def _json(**body: object) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def receipts_between(seed: int, till: str, start_ms: int, end_ms: int) -> Iterator[Receipt]:
+    """The sales of one till in `[start, end)`, in order of time."""
+    source = random.Random(f"{seed}/{till}/{start_ms}/{end_ms}")
+    count = poisson(source, BUSIEST_PER_HOUR * busy(start_ms) * (end_ms - start_ms) / 3_600_000)
+    for number, at_ms in enumerate(
+        sorted(source.sample(range(start_ms, end_ms), min(count, end_ms - start_ms)))
+    ):
+        returned = source.random() < RETURNED_SHARE
+        amount_minor = 0 if returned else 50 * round(source.lognormvariate(6.0, 0.8))
+        yield Receipt(till, f"{till}-{start_ms}-{number}", at_ms, amount_minor, returned)
+
+
+@dataclass(slots=True)
+class Tills:
+    names: Sequence[str]
+    seed: int
+    currency: str
+    each: bool  # every receipt by itself, not summed
+    duplicates: float
+    publisher: Publisher
+    truth: Truth
+
+    def step(self, till: str, start_ms: int, end_ms: int) -> None:
+        receipts = list(receipts_between(self.seed, till, start_ms, end_ms))
+        for one in receipts:
+            self.truth.sell(
+                till, one.at_ms, one.amount_minor, sales=int(not one.returned), returns=int(one.returned)
+            )
+        if self.each:
+            for one in receipts:
+                self._send(f"tills/{till}/receipt", one.message(self.currency), one.number)
+        else:
+            payload = interval_message(till, start_ms, end_ms, receipts, self.currency)
+            self._send(f"tills/{till}/interval", payload, f"{till}-{start_ms}")
+
+    def _send(self, topic: str, payload: bytes, number: str) -> None:
+        twice = random.Random(f"{self.seed}/{number}").random() < self.duplicates
+        for _ in range(1 + twice):
+            self.publisher.publish(topic, payload)
+
+
+def sell(tills: Tills, clock: Clock, step_ms: int, end_ms: float) -> None:
+    """Each till reports once a step, after it, from the step now running on."""
+    now_ms = clock.now_ms()
+    start_ms = now_ms - now_ms % step_ms
+    while start_ms + step_ms <= end_ms:
+        clock.sleep(max(0, start_ms + step_ms - clock.now_ms()) / 1000)
+        for till in tills.names:
+            tills.step(till, start_ms, start_ms + step_ms)
+        start_ms += step_ms
+
+
+@click.command("till")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=1883, show_default=True)
+@click.option("--username")
+@click.option("--password")
+@click.option("--tills", "count", default=2, show_default=True)
+@click.option(
+    "--each/--summed", default=True, show_default=True, help="Single receipts or sums per interval."
+)
+@click.option("--interval", "interval_s", default=60.0, show_default=True, help="Seconds between reports.")
+@click.option("--currency", default="NOK", show_default=True)
+@click.option("--duplicates", default=0.0, help="Share of messages sent twice.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--for", "for_s", default=math.inf, help="Seconds to run; default: until interrupted.")
+@click.option("--truth", "truth_file", type=click.Path(path_type=Path), help="Write what was sold.")
+@click.option("--size", "size_s", default=900, show_default=True, help="Seconds in a window of the truth.")
+@click.option("--simulated-clock", help="START,SPEED[,ANCHOR] as told to the gateway.")
+def command(
+    host: str,
+    port: int,
+    username: str | None,
+    password: str | None,
+    count: int,
+    each: bool,
+    interval_s: float,
+    currency: str,
+    duplicates: float,
+    seed: int,
+    for_s: float,
+    truth_file: Path | None,
+    size_s: int,
+    simulated_clock: str | None,
+) -> None:
+    """Tills that report receipts."""
+    clock = Clock(simulated_clock)
+    names = [f"pos-{number + 1}" for number in range(count)]
+    truth = Truth({name: Zone("store", tills=(name,)) for name in names}, size_s)
+    with Publisher(host, port, username=username, password=password) as publisher:
+        tills = Tills(names, seed, currency, each, duplicates, publisher, truth)
+        try:
+            sell(tills, clock, max(1000, round(interval_s * 1000)), clock.now_ms() + for_s * 1000)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+        publisher.flush()
+        if truth_file:
+            truth.write(truth_file)
+    click.echo(f"{publisher.acknowledged} messages acknowledged", err=True)
