@@ -103,15 +103,15 @@ class MqttLink:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns when `stop` is set; every failure in between is retried with back-off."""
-        await keep(self.id, lambda opened: self._attempt(opened, stop), self.state, self._clock, stop)
+        await keep(lambda: self._attempt(stop), self.state, self._clock, stop, name=self.id)
 
-    async def _attempt(self, opened: Callable[[], None], stop: asyncio.Event) -> None:
+    async def _attempt(self, stop: asyncio.Event) -> None:
         """One connection, from a new client object to its end. Raises LinkError."""
         connection = Connection(
             self.options,
             self.client_id,
             on_batch=lambda batch: self._take_in(connection, batch),
-            on_refusals=lambda refused: self._report(opened, refused),
+            on_refusals=self._report,
             hurry=self._ingest.hurry,
             tally=self.acknowledgements,
         )
@@ -160,11 +160,11 @@ class MqttLink:
         self._patience_s *= 2  # a closed centre must not make us reconnect all night
         raise LinkError(f"connected, but nothing heard for {silent_s:.0f} s: connecting anew")
 
-    def _report(self, opened: Callable[[], None], refused: dict[str, str]) -> None:
+    def _report(self, refused: dict[str, str]) -> None:
         """Subscribed. A topic that we may not hear stays visible beside that."""
         problems = [f"no subscription to {topic!r}: {why}" for topic, why in sorted(refused.items())]
         before, now = self.state.error, "; ".join(problems)
-        opened()
+        self.state.opened(self._clock.wall_ms())
         self.state.error = now
         if now and now != before:
             log.warning("link %s: %s", self.id, now)
