@@ -1,0 +1,248 @@
+"""The store: one file, one writer thread, every step of the pipeline one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from gateway.errors import StoreError
+from gateway.model import Event, LineRule, Parcel, Receipt, Stamp, ZoneSpec
+from gateway.store import outbox
+from gateway.store.aggregates import Closer
+from gateway.store.configuring import Configurer
+from gateway.store.memory import Memory
+from gateway.store.plan import (
+    Books,
+    ClosedSummary,
+    Grid,
+    LineTotals,
+    Pending,
+    Recorded,
+    UpstreamPlan,
+    ZoneLive,
+)
+from gateway.store.pruning import prune
+from gateway.store.reader import Reader
+from gateway.store.recording import Recorder
+from gateway.store.releasing import release_held
+from gateway.store.schema import DEFAULT_MAX_BYTES, FILE, lock, open_buffer
+from gateway.windows import Hours
+
+__all__ = [
+    "Books",
+    "ClosedSummary",
+    "Grid",
+    "Hours",
+    "LineTotals",
+    "Pending",
+    "Reader",
+    "Recorded",
+    "Store",
+    "UpstreamPlan",
+    "ZoneLive",
+]
+
+log = logging.getLogger("gateway.store")
+T = TypeVar("T")
+CARD_FAULTS = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+)
+CARD_FAULTS |= {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+class Store:
+    """All methods but `open` and `close_file` are awaited; they run in order on one thread."""
+
+    def __init__(self, con: sqlite3.Connection, path: Path, lock_fd: int, faults: frozenset[str]) -> None:
+        self._con, self.path, self._lock_fd, self._faults = con, path, lock_fd, faults
+        self._memory = Memory(con)
+        self._recorder = Recorder(con, self._memory)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+
+    @classmethod
+    def open(
+        cls,
+        data_dir: Path,
+        *,
+        now: Stamp,
+        simulated: str | None = None,
+        faults: frozenset[str] = frozenset(),
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> Store:
+        """The buffer of this directory. Raises BufferInUse, BufferRefused, StoreError."""
+        descriptor = lock(data_dir)
+        try:
+            con = open_buffer(data_dir, now.wall_ms, simulated, faults, max_bytes)
+            return cls(con, data_dir / FILE, descriptor, faults)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    @property
+    def generation(self) -> int:
+        """Creation second of the buffer: precedes the revision in every comparison."""
+        return self._memory.generation
+
+    def reader(self) -> Reader:
+        """A read-only view for live figures, exports and the books."""
+        return Reader(self.path, self._memory.plan, self._memory.hours)
+
+    async def configure(
+        self,
+        rules: Iterable[LineRule],
+        zones: Iterable[ZoneSpec],
+        upstreams: Mapping[str, UpstreamPlan],
+        sizes_s: Iterable[int],
+        grid: Grid,
+        now: Stamp,
+        hours: Mapping[str, Hours] | None = None,
+    ) -> None:
+        """Bring the buffer in line with the configuration; `hours` by zone id."""
+        args = (list(rules), list(zones), upstreams, list(sizes_s), grid, hours or {})
+        await self._write(lambda: Configurer(self._con, self._memory, now).apply(*args))
+
+    async def record(self, parcels: list[Parcel]) -> list[Recorded]:
+        """One transaction. A batch that fails for what is in it is redone parcel by parcel."""
+        return await self._run(lambda: self._record(parcels))
+
+    async def close(self, now: Stamp, limit: int = 500) -> ClosedSummary:
+        """Restate dirty windows and close due ones, at most `limit` in one transaction."""
+        return await self._write(lambda: Closer(self._con, self._memory).close(now, limit))
+
+    async def take(self, upstream: str, limit: int, *, live: bool, live_from_ms: int) -> list[Event]:
+        """Pending events: live ones (from `live_from_ms` on) newest first, or the backlog oldest first."""
+        return await self._run(
+            lambda: outbox.take(
+                self._con, self._memory, upstream, limit, live=live, live_from_ms=live_from_ms
+            )
+        )
+
+    async def settle(self, upstream: str, events: Sequence[Event], receipt: Receipt, now_ms: int) -> None:
+        """Mark what was stored or rejected, only where the revision sent is still the current one."""
+        any_revision = "settle_any_revision" in self._faults
+        await self._write(
+            lambda: outbox.settle(self._con, upstream, events, receipt, now_ms, any_revision=any_revision)
+        )
+
+    async def release_rejected(self, upstream: str) -> int:
+        """Rejected events are pending again."""
+        return await self._write(lambda: outbox.release(self._con, upstream))
+
+    async def prune(self, now: Stamp) -> int:
+        """Make room; returns readings removed."""
+        return await self._write(lambda: prune(self._con, self._memory, now))
+
+    async def hold_release(self, now: Stamp) -> int:
+        """Book what was held while the clock was not believed; returns parcels released."""
+        if not self._memory.held or not now.trusted:
+            return 0
+        return await self._write(lambda: release_held(self._con, self._memory, self._recorder, now))
+
+    async def begin_session(self, link: str, present: bool) -> int:
+        """The delivery session of a link; a new one unless the broker kept the old."""
+        return await self._write(lambda: self._begin_session(link, present))
+
+    async def ping(self) -> None:
+        """A round trip through the thread and the file."""
+        await self._run(lambda: self._con.execute("SELECT 1 FROM meta").fetchone())
+
+    def close_file(self) -> None:
+        """Let the thread finish, then close the file and the lock."""
+        self._thread.shutdown(wait=True)
+        self._con.close()
+        os.close(self._lock_fd)
+
+    # -- on the writer thread ------------------------------------------------------------------------------
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """A cancelled await does not stop the thread: what was begun is committed."""
+        return await asyncio.shield(
+            asyncio.get_running_loop().run_in_executor(self._thread, self._guard, work)
+        )
+
+    async def _write(self, work: Callable[[], T]) -> T:
+        return await self._run(lambda: self._transaction(work))
+
+    def _guard(self, work: Callable[[], T]) -> T:
+        """Faults of the card are ours to name; anything else is a bug and ends the process."""
+        try:
+            return work()
+        except sqlite3.Error as error:
+            if _is_card_fault(error):
+                raise StoreError(f"the buffer cannot be written: {error}") from error
+            raise
+
+    def _transaction(self, work: Callable[[], T]) -> T:
+        self._con.execute("BEGIN IMMEDIATE")
+        try:
+            result = work()
+            self._con.execute("COMMIT")
+        except BaseException:
+            self._rollback()
+            raise
+        return result
+
+    def _rollback(self) -> None:
+        if self._con.in_transaction:
+            self._con.execute("ROLLBACK")
+        self._memory.load()
+
+    def _record(self, parcels: list[Parcel]) -> list[Recorded]:
+        try:
+            return self._transaction(lambda: self._recorder.record(parcels))
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) and _is_card_fault(error):
+                raise
+            log.warning(
+                "a batch of %d messages cannot be recorded (%s): each by itself",
+                len(parcels),
+                type(error).__name__,
+            )
+        return self._transaction(lambda: [self._record_alone(parcel) for parcel in parcels])
+
+    def _record_alone(self, parcel: Parcel) -> Recorded:
+        """One message in a savepoint; one that cannot be recorded must not come back for ever."""
+        self._con.execute("SAVEPOINT parcel")
+        try:
+            [outcome] = self._recorder.record([parcel])
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) and _is_card_fault(error):
+                raise
+            self._con.execute("ROLLBACK TO parcel")
+            self._con.execute("RELEASE parcel")
+            self._memory.load()
+            self._bury(parcel, error)
+            return Recorded("poison")
+        self._con.execute("RELEASE parcel")
+        return outcome
+
+    def _bury(self, parcel: Parcel, error: Exception) -> None:
+        """The hash of a poison message, never its body."""
+        digest = parcel.payload_sha256
+        if not digest:
+            given = parcel.delivery.digest if parcel.delivery else repr(parcel.bookings).encode()
+            digest = hashlib.sha256(given).hexdigest()
+            parcel.payload_sha256 = digest
+        log.error("message %s on link %s refused as poison", digest[:16], parcel.link, exc_info=error)
+        row = (digest, parcel.link, parcel.stamp.wall_ms, type(error).__name__)
+        self._con.execute("INSERT OR IGNORE INTO poison VALUES (?,?,?,?)", row)
+
+    def _begin_session(self, link: str, present: bool) -> int:
+        row = self._con.execute("SELECT session FROM sessions WHERE link=?", (link,)).fetchone()
+        if present and row:
+            return int(row[0])
+        session = row[0] + 1 if row else 1
+        self._con.execute("INSERT OR REPLACE INTO sessions VALUES (?,?)", (link, session))
+        self._con.execute("DELETE FROM deliveries WHERE link=?", (link,))
+        return int(session)
+
+
+def _is_card_fault(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in CARD_FAULTS

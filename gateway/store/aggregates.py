@@ -1,0 +1,457 @@
+"""Close: line windows and zone aggregates at revision n+1 when a stored integer differs (semantics 3)."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gateway.model import Role, Stamp
+from gateway.store.coverage import watched_ms
+from gateway.store.memory import DAY_MS, FAR_MS, GridSpan, Memory, Zone, ZoneMember, ZoneVersion
+from gateway.store.outbox import enqueue
+from gateway.store.plan import ClosedSummary
+from gateway.store.readings import Sums, window_sums
+from gateway.windows import day_of, floor_ms, open_ms, open_spans
+
+SETTLE_MS = 2_000  # a stream of late minutes is restated once
+PATIENCE_MS = 30_000  # but not put off for ever
+TRUSTED_EVERY_MS = 60_000
+RHYTHM = 1.2  # of the longest reporting period: a window waits for its slowest line
+SILENT = 3  # periods after which a line is no longer waited for
+FLAG_ASSUMED, FLAG_PARTIAL = 1, 2
+FLAGS = {FLAG_ASSUMED: "assumed", FLAG_PARTIAL: "partial"}
+
+LINE_COLUMNS = "ins, outs, passes, sales, returns, amount, odd_before, watched_ms, est_ins, est_outs, est_passes, quality"
+CURRENT_LINE = (
+    f"SELECT revision, {LINE_COLUMNS} FROM line_windows WHERE line_id=? AND size_s=? AND start_ms=?"
+    " ORDER BY revision DESC LIMIT 1"
+)
+PARITY_BEFORE = (
+    "SELECT (odd_before+passes)%2 FROM line_windows WHERE line_id=? AND size_s=? AND start_ms<?"
+    " ORDER BY start_ms DESC, revision DESC LIMIT 1"
+)
+CURRENT_ZONE = (
+    "SELECT revision, ins, outs, passersby, sales, returns, amount, watched_ms, base_ms, estimated_ins,"
+    " estimated_outs, flags, occupancy, occupancy_raw, quality, zone_version, lines FROM zone_aggregates"
+    " WHERE zone_id=? AND size_s=? AND start_ms=? ORDER BY revision DESC LIMIT 1"
+)
+DUE_DIRTY = (
+    "SELECT size_s, start_ms, line_id FROM dirty WHERE since_mono_ms<=:settled OR since_mono_ms>:mono"
+    " OR first_mono_ms<=:patience ORDER BY size_s, start_ms LIMIT :limit"
+)
+
+
+@dataclass(slots=True)
+class LineWindow:
+    """A line's window as stored; revision 0 is one that was never closed."""
+
+    revision: int = 0
+    ins: int = 0
+    outs: int = 0
+    passes: int = 0
+    sales: int = 0
+    returns: int = 0
+    amount: int = 0
+    odd_before: int = 0  # parity of all passes before: halves are floor(C_end/2) - floor(C_start/2)
+    watched_ms: int | None = 0
+    est_ins: int = 0
+    est_outs: int = 0
+    est_passes: int = 0
+    quality: int = 0
+
+    def facts(self) -> tuple[int | None, ...]:
+        """What makes a revision when it differs."""
+        return (*self.till(), *self.crossed())
+
+    def till(self) -> tuple[int, ...]:
+        return self.sales, self.returns, self.amount
+
+    def crossed(self) -> tuple[int | None, ...]:
+        persons = (self.ins, self.outs, self.passes, self.odd_before, self.watched_ms)
+        return (*persons, self.est_ins, self.est_outs, self.est_passes)
+
+    def halves(self) -> tuple[int, int]:
+        """A beam that knows no direction, as an entrance."""
+        ins = (self.odd_before + self.passes) // 2
+        return ins, self.passes - ins
+
+
+@dataclass(slots=True)
+class ZoneSum:
+    """Sums of a zone's window over its lines."""
+
+    ins: int = 0
+    outs: int = 0
+    passersby: int = 0
+    sales: int = 0
+    returns: int = 0
+    amount: int = 0
+    estimated_ins: int = 0
+    estimated_outs: int = 0
+    quality: int = 0
+
+    def add(self, member: ZoneMember, window: LineWindow) -> None:
+        if member.role is Role.TILL:
+            self.sales += window.sales
+            self.returns += window.returns
+            self.amount += window.amount
+        elif member.role is Role.PASSING:
+            self.passersby += window.ins + window.outs + window.passes
+        else:
+            self._enter(member.sign, window)
+        self.quality = max(self.quality, window.quality)
+
+    def sums(self) -> tuple[int, int, int, int, int, int]:
+        return self.ins, self.outs, self.passersby, self.sales, self.returns, self.amount
+
+    def _enter(self, sign: int, window: LineWindow) -> None:
+        half_in, half_out = window.halves()
+        ins, outs = window.ins + half_in, window.outs + half_out
+        est_ins, est_outs = (
+            window.est_ins + window.est_passes // 2,
+            window.est_outs + (window.est_passes + 1) // 2,
+        )
+        if sign < 0:
+            ins, outs, est_ins, est_outs = outs, ins, est_outs, est_ins
+        self.ins += ins
+        self.outs += outs
+        self.estimated_ins += est_ins
+        self.estimated_outs += est_outs
+
+
+class Closer:
+    """One bounded step of closing; runs on the writer thread inside a transaction."""
+
+    def __init__(self, con: sqlite3.Connection, memory: Memory) -> None:
+        self.con, self.memory = con, memory
+        self.now = Stamp("", 0, 0)
+        self._sums: dict[tuple[int, int], Sums] = {}
+        self.summary = ClosedSummary()
+
+    def close(self, now: Stamp, limit: int) -> ClosedSummary:
+        """Restate what is dirty, then close what is due, at most `limit` zone windows."""
+        self.now, self.summary, self._sums = now, ClosedSummary(), {}
+        restated = self._restate(limit)
+        closed = self._close_due(limit)
+        drifted = 0 if restated >= limit else self._restate_days(limit)
+        self.summary.more = restated >= limit or closed >= limit or drifted >= limit
+        self._remember_trusted()
+        return self.summary
+
+    def _remember_trusted(self) -> None:
+        """The last moment the clock was believed: the lower bound for a boot that never knows the time."""
+        memory = self.memory
+        if self.now.wall_ms - memory.trusted_ms >= TRUSTED_EVERY_MS:
+            self.con.execute("UPDATE meta SET value=? WHERE name='trusted_ms'", (str(self.now.wall_ms),))
+            memory.trusted_ms = self.now.wall_ms
+
+    # -- lines ---------------------------------------------------------------------------------------------
+
+    def sums(self, size_s: int, start_ms: int) -> Sums:
+        """All lines at once, remembered for the other lines and zones of this step."""
+        key = (size_s, start_ms)
+        if key not in self._sums:
+            back = self.memory.longest_short_ms()
+            self._sums[key] = window_sums(self.con, start_ms, start_ms + size_s * 1000, size_s, back)
+        return self._sums[key]
+
+    def current_line(self, line_id: int, size_s: int, start_ms: int) -> LineWindow:
+        row = self.con.execute(CURRENT_LINE, (line_id, size_s, start_ms)).fetchone()
+        return LineWindow(*row) if row else LineWindow()
+
+    def _fresh(self, line_id: int, size_s: int, start_ms: int) -> LineWindow:
+        """The window recomputed from readings and coverage."""
+        line = self.memory.by_id[line_id]
+        row = self.sums(size_s, start_ms).get(line_id)
+        window = LineWindow(quality=line.quality)
+        if row is not None:
+            window.ins, window.outs, window.passes, window.sales, window.returns, window.amount = row[:6]
+            window.est_ins, window.est_outs, window.est_passes, window.quality = row[6:10]
+        before = self.con.execute(PARITY_BEFORE, (line_id, size_s, start_ms)).fetchone()
+        window.odd_before = before[0] if before else 0
+        window.watched_ms = self._watched(line_id, [(start_ms, start_ms + size_s * 1000)])
+        return window
+
+    def _watched(self, line_id: int, spans: Iterable[tuple[int, int]]) -> int | None:
+        """None for a line whose silence says nothing: an event line without heartbeats."""
+        if self.memory.by_id[line_id].assumed:
+            return None
+        return sum(watched_ms(self.con, line_id, low, high) for low, high in spans)
+
+    def _write_line(self, line_id: int, size_s: int, start_ms: int) -> str:
+        """'' when nothing differs, else 'till' or 'late'."""
+        old = self.current_line(line_id, size_s, start_ms)
+        new = self._fresh(line_id, size_s, start_ms)
+        if old.revision and old.facts() == new.facts():
+            return ""
+        row = (
+            size_s,
+            start_ms,
+            line_id,
+            old.revision + 1,
+            new.ins,
+            new.outs,
+            new.passes,
+            new.sales,
+            new.returns,
+        )
+        rest = (
+            new.amount,
+            new.odd_before,
+            new.watched_ms,
+            new.est_ins,
+            new.est_outs,
+            new.est_passes,
+            new.quality,
+        )
+        self.con.execute("INSERT INTO line_windows VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", (*row, *rest))
+        self.summary.line_windows += 1
+        if (old.odd_before + old.passes - new.odd_before - new.passes) % 2:
+            self._soil_next(line_id, size_s, start_ms)
+        return "till" if old.revision and old.crossed() == new.crossed() else "late"
+
+    def _soil_next(self, line_id: int, size_s: int, start_ms: int) -> None:
+        """An odd change turns the halves of the next window: restate that one too."""
+        after = start_ms + size_s * 1000
+        if after < self.memory.through.get((line_id, size_s), 0):
+            settled = self.now.mono_ms - PATIENCE_MS
+            self.con.execute(
+                "INSERT OR IGNORE INTO dirty VALUES (?,?,?,?,?)", (size_s, after, line_id, settled, settled)
+            )
+
+    def _close_line(self, line_id: int, size_s: int, edge_ms: int) -> None:
+        """Close a line's windows up to an edge."""
+        start_ms = self.memory.through.get((line_id, size_s), edge_ms - size_s * 1000)
+        if start_ms >= edge_ms:
+            return
+        for start in range(start_ms, edge_ms, size_s * 1000):
+            self._write_line(line_id, size_s, start)
+        self.con.execute(
+            "INSERT INTO closed VALUES (?,?,?) ON CONFLICT (line_id, size_s) DO UPDATE SET through_ms=excluded.through_ms",
+            (line_id, size_s, edge_ms),
+        )
+        self.memory.set_through(line_id, size_s, edge_ms)
+
+    # -- restating -----------------------------------------------------------------------------------------
+
+    def _restate(self, limit: int) -> int:
+        mono = self.now.mono_ms
+        binds = {"settled": mono - SETTLE_MS, "mono": mono, "patience": mono - PATIENCE_MS, "limit": limit}
+        rows = self.con.execute(DUE_DIRTY, binds).fetchall()
+        touched: dict[tuple[int, int, int], str] = {}
+        for size_s, start_ms, line_id in rows:
+            self.con.execute(
+                "DELETE FROM dirty WHERE size_s=? AND start_ms=? AND line_id=?", (size_s, start_ms, line_id)
+            )
+            why = self._write_line(line_id, size_s, start_ms)
+            for zone_id in self.memory.zones_of.get(line_id, ()) if why else ():
+                key = (zone_id, size_s, start_ms)
+                touched[key] = why if touched.get(key, why) == why else "late"
+        for (zone_id, size_s, start_ms), why in sorted(touched.items()):
+            self._restate_zone(self.memory.zones[zone_id], size_s, start_ms, why)
+        return len(rows)
+
+    def _restate_zone(self, zone: Zone, size_s: int, start_ms: int, why: str) -> None:
+        if start_ms >= self.memory.zone_through.get((zone.id, size_s), 0):
+            return
+        if self._write_zone(zone, size_s, start_ms, why):
+            low, high = self.day(start_ms)
+            if start_ms + size_s * 1000 < high:
+                self.con.execute(
+                    "INSERT INTO drift VALUES (?,?,?,?) ON CONFLICT (zone_id, size_s, day_ms)"
+                    " DO UPDATE SET since_mono_ms=excluded.since_mono_ms",
+                    (zone.id, size_s, low, self.now.mono_ms),
+                )
+
+    def _restate_days(self, limit: int) -> int:
+        """Occupancy follows late counts once a business day is over, not window by window."""
+        rows = self.con.execute(
+            "SELECT zone_id, size_s, day_ms FROM drift ORDER BY day_ms LIMIT ?", (limit,)
+        ).fetchall()
+        done = 0
+        for zone_id, size_s, day_ms in rows:
+            end_ms = self.day(day_ms)[1]
+            if self.memory.zone_through.get((zone_id, size_s), 0) < end_ms or self._any_dirty(
+                size_s, day_ms, end_ms
+            ):
+                continue
+            self.con.execute(
+                "DELETE FROM drift WHERE zone_id=? AND size_s=? AND day_ms=?", (zone_id, size_s, day_ms)
+            )
+            done += self._restate_occupancy(self.memory.zones[zone_id], size_s, day_ms, end_ms)
+        return done
+
+    def _any_dirty(self, size_s: int, low_ms: int, high_ms: int) -> bool:
+        row = self.con.execute(
+            "SELECT 1 FROM dirty WHERE size_s=? AND start_ms>=? AND start_ms<? LIMIT 1",
+            (size_s, low_ms, high_ms),
+        ).fetchone()
+        return row is not None
+
+    def _restate_occupancy(self, zone: Zone, size_s: int, low_ms: int, high_ms: int) -> int:
+        done = 0
+        for start_ms in range(low_ms, high_ms, size_s * 1000):
+            if self.con.execute(CURRENT_ZONE, (zone.id, size_s, start_ms)).fetchone():
+                done += self._write_zone(zone, size_s, start_ms, "late", occupancy=True)
+        return done
+
+    # -- zones ---------------------------------------------------------------------------------------------
+
+    def day(self, at_ms: int) -> tuple[int, int]:
+        plan = self.memory.plan
+        return day_of(at_ms, plan.timezone, plan.day_start_min)
+
+    def _close_due(self, limit: int) -> int:
+        """First closes, oldest windows first over all zones, so that each window's sums are read once."""
+        closed = 0
+        while closed < limit:
+            due = self._due()
+            if due is None:
+                break
+            grid, start_ms, zones = due
+            for zone in zones[: limit - closed]:
+                self._close_zone(zone, grid, start_ms)
+                closed += 1
+            self._sums.clear()
+        return closed + self._close_orphans()
+
+    def _due(self) -> tuple[GridSpan, int, list[Zone]] | None:
+        """The oldest window that some zones may close now."""
+        best: tuple[int, int] | None = None
+        found: list[Zone] = []
+        grid_of: dict[int, GridSpan] = {}
+        for zone in self.memory.zones.values():
+            delay_ms = self._delay_ms(zone) if zone.active else FAR_MS
+            for grid in self.memory.grids:
+                start_ms = max(self.memory.zone_through.get((zone.id, grid.size_s), FAR_MS), grid.from_ms)
+                end_ms = start_ms + grid.size_s * 1000
+                if start_ms >= grid.to_ms or end_ms + delay_ms > self.now.wall_ms:
+                    continue
+                rank = (start_ms, grid.size_s)
+                if best is None or rank < best:
+                    best, found = rank, []
+                if rank == best:
+                    found.append(zone)
+                    grid_of[grid.size_s] = grid
+        return None if best is None else (grid_of[best[1]], best[0], found)
+
+    def _delay_ms(self, zone: Zone) -> int:
+        """How long after its end a window waits: for late telegrams, and for the slowest line still alive."""
+        wall_ms = self.now.wall_ms
+        longest = 0
+        for member in zone.versions[-1].members:
+            line = self.memory.by_id[member.line_id]
+            if line.period_ms and wall_ms - line.last_ms <= SILENT * line.period_ms:
+                longest = max(longest, line.period_ms)
+        return max(round(self.memory.plan.lateness_s * 1000), round(RHYTHM * longest))
+
+    def _close_zone(self, zone: Zone, grid: GridSpan, start_ms: int) -> None:
+        edge_ms = start_ms + grid.size_s * 1000
+        for member in zone.at(start_ms).members:
+            self._close_line(member.line_id, grid.size_s, edge_ms)
+        self._write_zone(zone, grid.size_s, start_ms, "closed")
+        self.con.execute(
+            "UPDATE zone_closed SET through_ms=? WHERE zone_id=? AND size_s=?",
+            (edge_ms, zone.id, grid.size_s),
+        )
+        self.memory.zone_through[zone.id, grid.size_s] = edge_ms
+
+    def _close_orphans(self) -> int:
+        """Lines that no zone encloses (any more) are closed by the clock alone, for the books."""
+        enclosed = {
+            member.line_id
+            for zone in self.memory.zones.values()
+            if zone.active
+            for member in zone.versions[-1].members
+        }
+        lateness = round(self.memory.plan.lateness_s * 1000)
+        for (line_id, size_s), through in list(self.memory.through.items()):
+            edge_ms = floor_ms(self.now.wall_ms - lateness - DAY_MS // 24, size_s)
+            if line_id not in enclosed and through < edge_ms:
+                self._close_line(line_id, size_s, edge_ms)
+        return 0
+
+    def _write_zone(
+        self, zone: Zone, size_s: int, start_ms: int, reason: str, *, occupancy: bool = False
+    ) -> bool:
+        """Revision n+1 of a zone's window if a stored integer differs. True when one was written."""
+        version = zone.at(start_ms)
+        total, lines = ZoneSum(), []
+        windows: list[tuple[ZoneMember, LineWindow]] = []
+        for member in version.members:
+            window = self.current_line(member.line_id, size_s, start_ms)
+            total.add(member, window)
+            windows.append((member, window))
+            lines.append([member.line_id, window.revision, member.sign, member.role.value])
+        watched, base, flags = self._watching(zone, size_s, start_ms, windows)
+        facts = (
+            total.ins,
+            total.outs,
+            total.passersby,
+            total.sales,
+            total.returns,
+            total.amount,
+            watched,
+            base,
+        )
+        facts += (total.estimated_ins, total.estimated_outs, flags)
+        old = self.con.execute(CURRENT_ZONE, (zone.id, size_s, start_ms)).fetchone()
+        clamped, raw = self._occupancy(zone, size_s, start_ms, total)
+        if old and old[1:12] == facts and not (occupancy and old[12:14] != (clamped, raw)):
+            return False
+        revision = old[0] + 1 if old else 1
+        self._insert_zone(
+            zone, version, (size_s, start_ms, revision), facts, (clamped, raw, total.quality), lines, reason
+        )
+        enqueue(self.con, zone.id, size_s, start_ms, revision, self.now.wall_ms, reason)
+        self.summary.revisions[reason] = self.summary.revisions.get(reason, 0) + 1
+        return True
+
+    def _insert_zone(
+        self,
+        zone: Zone,
+        version: ZoneVersion,
+        key: tuple[int, int, int],
+        facts: tuple[int | None, ...],
+        rest: tuple[int, int, int],
+        lines: list[list[int | str]],
+        reason: str,
+    ) -> None:
+        clamped, raw, quality = rest
+        *sums, flags = facts
+        row = (zone.id, *key, version.version, *sums, clamped, raw, flags, quality)
+        text = json.dumps(lines, separators=(",", ":"))
+        self.con.execute(
+            f"INSERT INTO zone_aggregates VALUES ({','.join('?' * 22)})",
+            (*row, text, reason, self.now.wall_ms),
+        )
+
+    def _occupancy(self, zone: Zone, size_s: int, start_ms: int, total: ZoneSum) -> tuple[int, int]:
+        """(clamped, raw) at the window's end, from the window before it in the same business day."""
+        previous = None
+        if self.day(start_ms)[0] < start_ms:
+            previous = self.con.execute(CURRENT_ZONE, (zone.id, size_s, start_ms - size_s * 1000)).fetchone()
+        before, raw_before = (previous[12], previous[13]) if previous else (0, 0)
+        change = total.ins - total.outs
+        return max(0, before + change), raw_before + change
+
+    def _watching(
+        self, zone: Zone, size_s: int, start_ms: int, windows: list[tuple[ZoneMember, LineWindow]]
+    ) -> tuple[int | None, int | None, int]:
+        """(watched, base, flags) of a zone's window: the least watched of its required lines."""
+        end_ms = start_ms + size_s * 1000
+        base = open_ms(zone.hours, self.memory.plan.timezone, start_ms, end_ms)
+        flags = FLAG_PARTIAL if start_ms <= self.memory.generation * 1000 < end_ms else 0
+        required = [(member, window) for member, window in windows if member.role is not Role.TILL]
+        watched: list[int | None]
+        if base == end_ms - start_ms or base is None or zone.hours is None:
+            watched = [window.watched_ms for _, window in required]
+        else:
+            spans = list(open_spans(zone.hours, self.memory.plan.timezone, start_ms, end_ms))
+            watched = [self._watched(member.line_id, spans) for member, _ in required]
+        known = [amount for amount in watched if amount is not None]
+        if len(known) < len(watched):
+            return None, base, flags | FLAG_ASSUMED
+        return min(known, default=None), base, flags

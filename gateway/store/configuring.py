@@ -1,0 +1,152 @@
+"""Bring lines, zones, grids and subscriptions in line with the configuration; what was counted stays as it was."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+
+from gateway.model import LineRule, Stamp, ZoneSpec
+from gateway.store.memory import FAR_MS, Memory
+from gateway.store.plan import Grid, UpstreamPlan
+from gateway.windows import Hours, day_of, floor_ms, next_edge_ms
+
+
+class Configurer:
+    """One transaction; the caller begins, commits and reloads the memory."""
+
+    def __init__(self, con: sqlite3.Connection, memory: Memory, now: Stamp) -> None:
+        self.con, self.memory, self.now = con, memory, now
+        self.first = not memory.grids
+
+    def apply(
+        self,
+        rules: Iterable[LineRule],
+        zones: Iterable[ZoneSpec],
+        upstreams: Mapping[str, UpstreamPlan],
+        sizes_s: Iterable[int],
+        grid: Grid,
+        hours: Mapping[str, Hours],
+    ) -> None:
+        memory = self.memory
+        memory.plan, memory.hours = grid, dict(hours)
+        memory.rules = {(rule.till, rule.counter, rule.line): rule for rule in rules}
+        self._add_lines()
+        sizes = {grid.size_s, *sizes_s, *(size for plan in upstreams.values() for size in plan.sizes_s)}
+        self._set_grids(sizes, grid)
+        memory.load()
+        self._begin_lines()
+        self._set_zones(list(zones))
+        memory.load()
+        self._set_upstreams(upstreams, grid)
+        memory.load()
+
+    def _add_lines(self) -> None:
+        for till, counter, line in self.memory.rules:
+            self.con.execute(
+                "INSERT OR IGNORE INTO lines (till, counter, line) VALUES (?,?,?)", (till, counter, line)
+            )
+        self.con.execute("INSERT OR IGNORE INTO pulse SELECT id, 0, 1, 0, 0, 0, NULL, NULL FROM lines")
+
+    def _set_grids(self, sizes: set[int], grid: Grid) -> None:
+        """A new size begins at the next business day; older windows keep the old grid for late data."""
+        wall_ms = self.now.wall_ms
+        change_ms = 0 if self.first else day_of(wall_ms, grid.timezone, grid.day_start_min)[1]
+        self.con.execute("DELETE FROM grids WHERE from_ms>?", (wall_ms,))
+        self.con.execute("UPDATE grids SET to_ms=NULL WHERE to_ms>?", (wall_ms,))
+        wanted = {size: int(size == grid.size_s) for size in sizes}
+        running = dict(self.con.execute("SELECT size_s, base FROM grids WHERE to_ms IS NULL"))
+        for size, base in running.items():
+            if wanted.get(size) != base:
+                self.con.execute(
+                    "UPDATE grids SET to_ms=? WHERE size_s=? AND to_ms IS NULL", (change_ms, size)
+                )
+        for size, base in wanted.items():
+            if running.get(size) != base:
+                self.con.execute("INSERT INTO grids VALUES (?,?,NULL,?)", (size, change_ms, base))
+
+    def _begin_lines(self) -> None:
+        """A new line's windows begin with the one that contains this moment; earlier ones come only with late data."""
+        for line_id in self.memory.by_id:
+            for grid in self.memory.grids:
+                if grid.to_ms > self.now.wall_ms:
+                    edge_ms = max(floor_ms(self.now.wall_ms, grid.size_s), grid.from_ms)
+                    self.con.execute(
+                        "INSERT OR IGNORE INTO closed VALUES (?,?,?)", (line_id, grid.size_s, edge_ms)
+                    )
+
+    def _set_zones(self, zones: list[ZoneSpec]) -> None:
+        self.con.execute("UPDATE zones SET active=0")
+        for zone in zones:
+            row = (zone.id, zone.kind, zone.name, zone.parent, json.dumps(zone.was))
+            self.con.execute(
+                "INSERT INTO zones (zone, kind, name, parent, was, active) VALUES (?,?,?,?,?,1)"
+                " ON CONFLICT (zone) DO UPDATE SET kind=excluded.kind, name=excluded.name, parent=excluded.parent,"
+                " was=excluded.was, active=1",
+                row,
+            )
+            (zone_id,) = self.con.execute("SELECT id FROM zones WHERE zone=?", (zone.id,)).fetchone()
+            self._set_version(zone_id, zone)
+            self._begin_zone(zone_id)
+
+    def _set_version(self, zone_id: int, zone: ZoneSpec) -> None:
+        """The first version holds from the beginning; a change from the next edge of the longest window."""
+        members = [self.memory.member(member) for member in zone.members]
+        text = json.dumps([[member.line_id, member.sign, member.role.value] for member in members])
+        row = self.con.execute(
+            "SELECT version, members FROM zone_versions WHERE zone_id=? ORDER BY version DESC LIMIT 1",
+            (zone_id,),
+        ).fetchone()
+        if row and row[1] == text:
+            return
+        longest_s = max(grid.size_s for grid in self.memory.grids)
+        from_ms = next_edge_ms(self.now.wall_ms, longest_s) if row else 0
+        self.con.execute(
+            "INSERT INTO zone_versions VALUES (?,?,?,?)", (zone_id, row[0] + 1 if row else 1, from_ms, text)
+        )
+
+    def _begin_zone(self, zone_id: int) -> None:
+        for grid in self.memory.grids:
+            if grid.to_ms > self.now.wall_ms:
+                edge_ms = max(floor_ms(self.now.wall_ms, grid.size_s), grid.from_ms)
+                self.con.execute(
+                    "INSERT OR IGNORE INTO zone_closed VALUES (?,?,?)", (zone_id, grid.size_s, edge_ms)
+                )
+
+    def _set_upstreams(self, upstreams: Mapping[str, UpstreamPlan], grid: Grid) -> None:
+        """A new upstream starts at the next window; the very first configuration from the beginning."""
+        active = {zone.zone: zone.id for zone in self.memory.zones.values() if zone.active}
+        wanted: set[tuple[int, int, int]] = set()
+        for name, plan in upstreams.items():
+            self.con.execute("INSERT OR IGNORE INTO upstreams (name) VALUES (?)", (name,))
+            (upstream_id,) = self.con.execute("SELECT id FROM upstreams WHERE name=?", (name,)).fetchone()
+            zones = active.values() if plan.zones is None else [active[zone] for zone in plan.zones]
+            wanted |= {(upstream_id, zone, size) for zone in zones for size in plan.sizes_s or (grid.size_s,)}
+        running = set(
+            self.con.execute("SELECT upstream_id, zone_id, size_s FROM subscriptions WHERE to_ms IS NULL")
+        )
+        known = {row[0] for row in self.con.execute("SELECT DISTINCT upstream_id FROM subscriptions")}
+        for key in running - wanted:
+            edge_ms = next_edge_ms(self.now.wall_ms, key[2])
+            self.con.execute(
+                "UPDATE subscriptions SET to_ms=? WHERE upstream_id=? AND zone_id=? AND size_s=? AND to_ms IS NULL",
+                (edge_ms, *key),
+            )
+        for upstream_id, zone_id, size_s in wanted - running:
+            fresh_zone = (zone_id, size_s) not in self._closed_before and upstream_id in known
+            from_ms = 0 if self.first or fresh_zone else next_edge_ms(self.now.wall_ms, size_s)
+            self.con.execute(
+                "INSERT OR REPLACE INTO subscriptions VALUES (?,?,?,?,NULL)",
+                (upstream_id, zone_id, size_s, from_ms),
+            )
+
+    @property
+    def _closed_before(self) -> set[tuple[int, int]]:
+        """Zones and sizes that have been closed at least once: their history is not sent to a newcomer."""
+        rows = self.con.execute("SELECT DISTINCT zone_id, size_s FROM zone_aggregates")
+        return set(rows)
+
+
+def base_spans(memory: Memory) -> list[tuple[int, int, int]]:
+    """(size, from, to) of the configured window size over time."""
+    return [(grid.size_s, grid.from_ms, grid.to_ms or FAR_MS) for grid in memory.grids if grid.base]

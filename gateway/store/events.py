@@ -1,0 +1,150 @@
+"""Pure: a stored aggregate as a CloudEvent (contract 5). The same facts always give the same body."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from gateway import measures
+from gateway.model import Event, Role, TimeQuality
+from gateway.store.plan import Grid
+from gateway.windows import business_date
+
+EVENT_TYPE = "footfall.aggregate.v1"
+FLAG_NAMES = {1: "assumed", 2: "partial"}
+FACTS = (
+    "z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns, a.amount,"
+    " a.watched_ms, a.base_ms, a.estimated_ins, a.estimated_outs, a.occupancy, a.occupancy_raw, a.flags, a.quality,"
+    " a.lines, a.reason, a.closed_ms"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One row of `FACTS`."""
+
+    zone: str
+    kind: str
+    size_s: int
+    start_ms: int
+    revision: int
+    ins: int
+    outs: int
+    passersby: int
+    sales: int
+    returns: int
+    amount: int
+    watched_ms: int | None
+    base_ms: int | None
+    estimated_ins: int
+    estimated_outs: int
+    occupancy: int
+    occupancy_raw: int
+    flags: int
+    quality: int
+    lines: str
+    reason: str
+    closed_ms: int
+
+    @property
+    def completeness(self) -> float | None:
+        return measures.completeness(self.watched_ms, self.base_ms)
+
+    @property
+    def flag_names(self) -> list[str]:
+        return [name for bit, name in FLAG_NAMES.items() if self.flags & bit]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What an event says of the gateway."""
+
+    grid: Grid
+    generation: int
+    simulated: bool
+
+
+def instant(at_ms: int) -> str:
+    """RFC 3339, whole seconds: a window's edge."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def instant_ms(at_ms: int) -> str:
+    return f"{instant(at_ms)[:-1]}.{at_ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def roles(lines: str) -> frozenset[str]:
+    """Which roles a zone had in this window."""
+    return frozenset(role for _line, _revision, _sign, role in json.loads(lines))
+
+
+def ratios(facts: Facts, min_completeness: float) -> tuple[measures.Ratio, measures.Ratio]:
+    """(conversion, capture rate); unknown with a reason where there is too little to say."""
+    has = roles(facts.lines)
+    convert, capture = measures.unknown(measures.NOT_CONFIGURED), measures.unknown(measures.NOT_CONFIGURED)
+    if Role.ENTRANCE in has and Role.TILL in has:
+        convert = measures.conversion(facts.sales, facts.ins)
+    if Role.ENTRANCE in has and Role.PASSING in has:
+        capture = measures.capture_rate(facts.ins, facts.passersby)
+    complete = facts.completeness
+    return measures.gate(convert, complete, min_completeness), measures.gate(
+        capture, complete, min_completeness
+    )
+
+
+def render(facts: Facts, place: Place, *, replayed: bool = False) -> Event:
+    """The CloudEvent of one revision; `replayed` travels beside it."""
+    grid = place.grid
+    subject = f"{grid.site}/{facts.zone}"
+    start = instant(facts.start_ms)
+    event_id = f"{subject}/{facts.size_s}/{start}/{place.generation}/{facts.revision}"
+    body: dict[str, object] = {
+        "specversion": "1.0",
+        "type": EVENT_TYPE,
+        "source": f"/sites/{grid.site}/gateways/{grid.gateway}",
+        "id": event_id,
+        "subject": subject,
+        "time": instant_ms(facts.closed_ms),
+        "datacontenttype": "application/json",
+        "data": _data(facts, place, start),
+    }
+    return Event(facts.zone, facts.size_s, facts.start_ms, facts.revision, event_id, body, replayed)
+
+
+def _data(facts: Facts, place: Place, start: str) -> dict[str, object]:
+    grid = place.grid
+    complete = facts.completeness
+    conversion, capture = ratios(facts, grid.min_completeness)
+    data: dict[str, object] = {
+        "site": grid.site,
+        "zone": facts.zone,
+        "kind": facts.kind,
+        "start": start,
+        "size_s": facts.size_s,
+        "business_date": business_date(facts.start_ms, grid.timezone, grid.day_start_min).isoformat(),
+        "generation": place.generation,
+        "revision": facts.revision,
+        "reason": facts.reason,
+        "ins": facts.ins,
+        "outs": facts.outs,
+        "passersby": facts.passersby,
+        "sales": facts.sales,
+        "returns": facts.returns,
+        "amount_minor": facts.amount,
+        "currency": grid.currency,
+        "occupancy": facts.occupancy,
+        "occupancy_raw": facts.occupancy_raw,
+        "completeness": None if complete is None else round(complete, 6),
+        "estimated_ins": facts.estimated_ins,
+        "estimated_outs": facts.estimated_outs,
+        "time_quality": list(TimeQuality)[facts.quality].value,
+        "flags": facts.flag_names,
+        "conversion": conversion.to_json(),
+        "capture_rate": capture.to_json(),
+    }
+    if place.simulated:
+        data["simulated"] = True
+    return data

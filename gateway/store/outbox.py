@@ -1,0 +1,114 @@
+"""Pointers to what must be delivered: one row per upstream and window, never a copy (semantics 5)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from gateway.model import Event, Receipt
+from gateway.store.events import FACTS, Facts, Place, render
+from gateway.store.memory import Memory
+from gateway.store.plan import Pending
+
+ENQUEUE = (
+    "INSERT INTO outbox (upstream_id, zone_id, size_s, start_ms, revision, state, closed_ms)"
+    " SELECT upstream_id, zone_id, size_s, :start, :revision, 'pending', :closed FROM subscriptions"
+    " WHERE zone_id=:zone AND size_s=:size AND from_ms<=:start AND (to_ms IS NULL OR to_ms>:start)"
+    " ON CONFLICT (upstream_id, zone_id, size_s, start_ms) DO UPDATE SET revision=excluded.revision,"
+    " state='pending', closed_ms=excluded.closed_ms, reason=NULL"
+)
+TAKE = (
+    f"SELECT {FACTS} FROM outbox o JOIN zone_aggregates a USING (zone_id, size_s, start_ms, revision)"
+    " JOIN zones z ON z.id=o.zone_id JOIN upstreams u ON u.id=o.upstream_id"
+    " WHERE u.name=:upstream AND o.state='pending'"
+)
+# An answer to revision 1 must never settle revision 2.
+SETTLE = (
+    "UPDATE outbox SET state=:state, delivered_revision=CASE WHEN :state='delivered' THEN :sent"
+    " ELSE delivered_revision END, attempts=attempts+1, reason=:reason, settled_ms=:now"
+    " WHERE upstream_id=(SELECT id FROM upstreams WHERE name=:upstream)"
+    " AND zone_id=(SELECT id FROM zones WHERE zone=:zone) AND size_s=:size AND start_ms=:start"
+)
+ONLY_SENT = " AND revision=:sent AND state='pending'"
+
+
+def enqueue(
+    con: sqlite3.Connection,
+    zone_id: int,
+    size_s: int,
+    start_ms: int,
+    revision: int,
+    closed_ms: int,
+    _reason: str,
+) -> None:
+    """The window's newest revision is to be delivered to every upstream that wants it."""
+    con.execute(
+        ENQUEUE,
+        {"zone": zone_id, "size": size_s, "start": start_ms, "revision": revision, "closed": closed_ms},
+    )
+
+
+def take(
+    con: sqlite3.Connection, memory: Memory, upstream: str, limit: int, *, live: bool, live_from_ms: int
+) -> list[Event]:
+    """Pending events: the live ones newest first, or the backlog oldest first. Writes nothing."""
+    order = (
+        " AND o.start_ms>=:from ORDER BY o.start_ms DESC LIMIT :limit"
+        if live
+        else " AND o.start_ms<:from ORDER BY o.start_ms LIMIT :limit"
+    )
+    rows = con.execute(TAKE + order, {"upstream": upstream, "from": live_from_ms, "limit": limit})
+    place = Place(memory.plan, memory.generation, memory.meta["simulated"] != "")
+    return [render(Facts(*row), place, replayed=not live) for row in rows]
+
+
+def settle(
+    con: sqlite3.Connection,
+    upstream: str,
+    events: Sequence[Event],
+    receipt: Receipt,
+    now_ms: int,
+    *,
+    any_revision: bool = False,
+) -> None:
+    """Stored and rejected events leave the queue; the rest is kept."""
+    statement = SETTLE + ("" if any_revision else ONLY_SENT)
+    for event in events:
+        if event.id in receipt.rejected:
+            state, reason = "rejected", receipt.rejected[event.id][:200]
+        elif event.id in receipt.accepted:
+            state, reason = "delivered", None
+        else:
+            continue
+        con.execute(
+            statement,
+            {
+                "state": state,
+                "sent": event.revision,
+                "reason": reason,
+                "now": now_ms,
+                "upstream": upstream,
+                "zone": event.zone,
+                "size": event.size_s,
+                "start": event.start_ms,
+            },
+        )
+
+
+def release(con: sqlite3.Connection, upstream: str) -> int:
+    """Rejected events are pending again."""
+    return con.execute(
+        "UPDATE outbox SET state='pending', reason=NULL WHERE state='rejected'"
+        " AND upstream_id=(SELECT id FROM upstreams WHERE name=?)",
+        (upstream,),
+    ).rowcount
+
+
+def pending(con: sqlite3.Connection) -> list[Pending]:
+    """Each upstream's queue."""
+    rows = con.execute(
+        "SELECT name, (SELECT count(*) FROM outbox WHERE upstream_id=u.id AND state='pending'),"
+        " (SELECT min(start_ms) FROM outbox WHERE upstream_id=u.id AND state='pending'),"
+        " (SELECT count(*) FROM outbox WHERE upstream_id=u.id AND state='rejected') FROM upstreams u ORDER BY name"
+    )
+    return [Pending(*row) for row in rows]

@@ -1,0 +1,177 @@
+"""What the store is told and what it answers: plain values, no SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+# ins, outs, passes, sales, returns, amount: the columns of a reading, of the ledger and of a line window.
+Figures = tuple[int, int, int, int, int, int]
+NOTHING: Figures = (0, 0, 0, 0, 0, 0)
+COLUMNS = ("ins", "outs", "passes", "sales", "returns", "amount")
+
+SIDE_IN, SIDE_OUT, SIDE_PASSES, SIDE_RECEIPTS = 1, 2, 4, 8
+
+
+def plus(first: Figures, second: Figures, sign: int = 1) -> Figures:
+    a, b, c, d, e, f = first
+    g, h, i, j, k, m = second
+    return (a + sign * g, b + sign * h, c + sign * i, d + sign * j, e + sign * k, f + sign * m)
+
+
+def negative(figures: Figures) -> Figures:
+    return plus(NOTHING, figures, -1)
+
+
+def persons(figures: Figures) -> int:
+    """What a refusal is counted in: persons, or receipts at a till."""
+    return sum(figures[:5])
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Windows, the business day and what an event says of the place."""
+
+    size_s: int = 900
+    timezone: str = "UTC"
+    day_start_min: int = 0
+    currency: str = "XXX"
+    site: str = "site"
+    gateway: str = "gateway"
+    lateness_s: float = 60.0
+    min_completeness: float = 0.8
+    readings_days: int = 35
+    retention_days: int = 400
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamPlan:
+    """`zones` None: all. `sizes_s` empty: the configured window size."""
+
+    zones: tuple[str, ...] | None = None
+    sizes_s: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What became of one parcel. `refused` counts persons by reason."""
+
+    result: str = "ok"  # ok | duplicate | future | ancient | poison
+    refused: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ClosedSummary:
+    """`revisions`: reason → zone revisions written. `more`: something is still due now."""
+
+    revisions: dict[str, int] = field(default_factory=dict)
+    line_windows: int = 0
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LineBooks:
+    """One line, one quantity: what was counted against where it is (semantics 6)."""
+
+    line: str
+    column: str
+    received: int
+    counted: int
+    replaced: int
+    refused: int
+    closed: int
+    restating: int
+    open: int
+    held: int
+    expired: int
+
+    @property
+    def imbalance(self) -> int:
+        r = self.received - self.counted - self.replaced - self.refused
+        c = self.counted - self.closed - self.restating - self.open - self.held - self.expired
+        return abs(r) + abs(c)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamBooks:
+    """In windows since the upstream was added."""
+
+    upstream: str
+    closed: int
+    delivered: int
+    pending: int
+    rejected: int
+
+    @property
+    def imbalance(self) -> int:
+        return abs(self.closed - self.delivered - self.pending - self.rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """`imbalance` is in persons (R, C, Z) and windows (U); 0 or the books are wrong."""
+
+    balanced: bool
+    imbalance: int
+    lines: tuple[LineBooks, ...]
+    upstreams: tuple[UpstreamBooks, ...]
+    zones_imbalance: int = 0
+    wrong_zones: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneLive:
+    """The business day so far: closed windows and those not yet closed."""
+
+    zone: str
+    name: str
+    kind: str
+    parent: str | None
+    business_date: str
+    day_start_ms: int
+    closed_through_ms: int
+    ins: int
+    outs: int
+    passersby: int
+    sales: int
+    returns: int
+    amount_minor: int
+    currency: str
+    occupancy: int
+    occupancy_raw: int
+    completeness: float | None
+    estimated_ins: int
+    estimated_outs: int
+    quality: str
+    flags: tuple[str, ...]
+    has_tills: bool
+    has_passing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LineTotals:
+    """Everything ever counted on a line; replacing never lowers it. `refused`: reason → persons."""
+
+    counter: str
+    line: str
+    till: bool
+    ins: int
+    outs: int
+    passes: int
+    sales: int
+    returns: int
+    amount_minor: int
+    refused: Mapping[str, int]
+    resets: Mapping[str, int]
+    last_reading_ms: int | None
+    quality: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """One upstream's queue. `oldest_ms`: start of its oldest pending window."""
+
+    upstream: str
+    count: int
+    oldest_ms: int | None
+    rejected: int

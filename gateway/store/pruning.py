@@ -1,0 +1,67 @@
+"""Make room: readings once nothing can change their windows, aggregates once delivered everywhere (semantics 3, 5)."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from gateway.model import Stamp
+from gateway.store.batch import EXPIRED, LEDGER_ADD
+from gateway.store.memory import DAY_MS, FAR_MS, Memory
+from gateway.windows import floor_ms
+
+COARSE_S = 3600  # every window size divides it
+
+
+def prune(con: sqlite3.Connection, memory: Memory, now: Stamp) -> int:
+    """Readings removed. The frozen edge and the deletion are one transaction."""
+    edge_ms = _freezable(con, memory, now)
+    removed = 0
+    if edge_ms > memory.frozen_ms:
+        con.execute("UPDATE meta SET value=? WHERE name='frozen_ms'", (str(edge_ms),))
+        removed = con.execute(
+            "DELETE FROM readings WHERE start_ms<:edge AND end_ms<=:edge AND long IN (0, 1)",
+            {"edge": edge_ms},
+        ).rowcount
+        con.execute("DELETE FROM timeless WHERE end_ms<=?", (edge_ms,))
+        con.execute("DELETE FROM coverage WHERE end_ms<?", (edge_ms,))
+        con.execute("DELETE FROM jumps WHERE end_ms<=?", (edge_ms,))
+        memory.frozen_ms = edge_ms
+    _expire(con, memory, now)
+    return removed
+
+
+def _freezable(con: sqlite3.Connection, memory: Memory, now: Stamp) -> int:
+    """The latest edge before which nothing is open, dirty or held."""
+    if memory.held or con.execute("SELECT 1 FROM held LIMIT 1").fetchone():
+        return 0
+    (dirty,) = con.execute("SELECT min(start_ms) FROM dirty").fetchone()
+    (open_,) = con.execute(
+        "SELECT min(through_ms) FROM closed JOIN grids USING (size_s) WHERE to_ms IS NULL OR through_ms<to_ms"
+    ).fetchone()
+    wanted = now.wall_ms - memory.plan.readings_days * DAY_MS
+    limits = [wanted, *(edge for edge in (dirty, open_) if edge is not None)]
+    return floor_ms(min(limits), COARSE_S)
+
+
+def _expire(con: sqlite3.Connection, memory: Memory, now: Stamp) -> None:
+    """Old aggregates that every upstream has; their sums stay in the books as expired."""
+    (waiting,) = con.execute("SELECT min(start_ms) FROM outbox WHERE state<>'delivered'").fetchone()
+    wanted = now.wall_ms - memory.plan.retention_days * DAY_MS
+    edge_ms = floor_ms(min(wanted, memory.frozen_ms, FAR_MS if waiting is None else waiting), COARSE_S)
+    if (
+        edge_ms <= 0
+        or not con.execute("SELECT 1 FROM line_windows WHERE start_ms<? LIMIT 1", (edge_ms,)).fetchone()
+    ):
+        return
+    for grid in memory.grids:
+        if grid.base:
+            span = (grid.size_s, grid.from_ms, min(grid.to_ms, edge_ms))
+            rows = con.execute(
+                "SELECT line_id, ?, sum(ins), sum(outs), sum(passes), sum(sales), sum(returns), sum(amount)"
+                " FROM (SELECT *, max(revision) FROM line_windows WHERE size_s=? AND start_ms>=? AND start_ms<?"
+                " GROUP BY line_id, start_ms) GROUP BY line_id",
+                (EXPIRED, *span),
+            ).fetchall()
+            con.executemany(LEDGER_ADD, rows)
+    for table in ("line_windows", "zone_aggregates", "outbox"):
+        con.execute(f"DELETE FROM {table} WHERE start_ms<?", (edge_ms,))  # noqa: S608  names of ours

@@ -1,0 +1,156 @@
+"""Deltas and events: the identity rules of semantics 1, and the sums that windows are made of."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from gateway.model import MAX_INTERVAL_MS
+from gateway.store.batch import Batch
+from gateway.store.memory import HOUR_MS, Line
+from gateway.store.plan import NOTHING, Figures, plus
+from gateway.windows import SHARE_SQL
+
+Stored = tuple[int, int, int, int, int, Figures]  # long, start, end, side, key, figures
+
+INSERT = "INSERT OR IGNORE INTO readings VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+KEY = "long=? AND start_ms=? AND line_id=? AND end_ms=? AND side=? AND key=?"
+SAME = f"SELECT ins, outs, passes, sales, returns, amount FROM readings WHERE {KEY}"
+REPLACE = f"UPDATE readings SET ins=?, outs=?, passes=?, sales=?, returns=?, amount=?, quality=? WHERE {KEY}"
+DELETE = f"DELETE FROM readings WHERE {KEY}"
+# Stored deltas of a line that share time with [start, end); a reading's key is its time first, so the search
+# begins one longest reading before.
+NEIGHBOURS = (
+    "SELECT long, start_ms, end_ms, side, key, ins, outs, passes, sales, returns, amount FROM readings"
+    " WHERE long=? AND start_ms>? AND start_ms<? AND line_id=? AND end_ms>? AND key=0 AND total IS NULL AND side&?<>0"
+)
+
+
+def is_long(start_ms: int, end_ms: int) -> int:
+    return 1 if end_ms - start_ms > HOUR_MS else 0
+
+
+def stretch(line: Line, start_ms: int, end_ms: int) -> None:
+    """Remember how long a short reading of this line can be: searches look back that far."""
+    length = end_ms - start_ms
+    if line.longest_ms < length <= HOUR_MS:
+        line.longest_ms = length
+
+
+def insert(
+    batch: Batch,
+    line: Line,
+    start_ms: int,
+    end_ms: int,
+    side: int,
+    key: int,
+    figures: Figures,
+    quality: int,
+    total: int | None = None,
+) -> bool:
+    """Store one reading; False when its key is taken."""
+    row = (is_long(start_ms, end_ms), start_ms, line.id, end_ms, side, key, *figures, total, quality)
+    return batch.con.execute(INSERT, row).rowcount > 0
+
+
+def book_event(
+    batch: Batch, line: Line, start_ms: int, end_ms: int, side: int, key: int, figures: Figures, quality: int
+) -> None:
+    """Identity is the key. The same again: repeated; other content: replaces."""
+    stretch(line, start_ms, end_ms)
+    if insert(batch, line, start_ms, end_ms, side, key, figures, quality):
+        batch.count(line, figures)
+    else:
+        where = (is_long(start_ms, end_ms), start_ms, line.id, end_ms, side, key)
+        old: Figures = batch.con.execute(SAME, where).fetchone()
+        if old == figures:
+            return
+        batch.con.execute(REPLACE, (*figures, quality, *where))
+        batch.replace(line, figures, old)
+    batch.soil(line, start_ms, end_ms)
+    batch.seen(line, end_ms, quality)
+
+
+def book_delta(
+    batch: Batch, line: Line, start_ms: int, end_ms: int, side: int, figures: Figures, quality: int
+) -> None:
+    """Identity is (line, start, end); stored intervals of a line and side never overlap."""
+    stretch(line, start_ms, end_ms)
+    line.period_ms = min(end_ms - start_ms, 24 * HOUR_MS)
+    if start_ms >= line.newest_ms:
+        insert(batch, line, start_ms, end_ms, side, 0, figures, quality)
+        batch.count(line, figures)
+    elif not _book_among(batch, line, start_ms, end_ms, side, figures, quality):
+        return
+    batch.soil(line, start_ms, end_ms)
+    batch.seen(line, end_ms, quality)
+
+
+def neighbours(con: sqlite3.Connection, line: Line, start_ms: int, end_ms: int, side: int) -> list[Stored]:
+    found: list[Stored] = []
+    for long, back in ((0, line.longest_ms), (1, MAX_INTERVAL_MS)):
+        rows = con.execute(NEIGHBOURS, (long, start_ms - back, end_ms, line.id, start_ms, side))
+        found += [(row[0], row[1], row[2], row[3], row[4], row[5:]) for row in rows]
+    return found
+
+
+def _book_among(
+    batch: Batch, line: Line, start_ms: int, end_ms: int, side: int, figures: Figures, quality: int
+) -> bool:
+    """Book a delta that is not the newest. True when something was written."""
+    others = neighbours(batch.con, line, start_ms, end_ms, side)
+    for _long, start, end, held, _key, old in others:
+        if (start, end, held) == (start_ms, end_ms, side) and old == figures:
+            return False
+        inside = start_ms <= start and end <= end_ms and held & side == held
+        if not inside:
+            covered = start <= start_ms and end_ms <= end and held & side == side
+            batch.refuse(line, "covered" if covered else "overlap", figures)
+            return False
+    replaced = NOTHING
+    for long, start, end, held, key, old in others:
+        batch.con.execute(DELETE, (long, start, line.id, end, held, key))
+        replaced = plus(replaced, old)
+    insert(batch, line, start_ms, end_ms, side, 0, figures, quality)
+    if others:
+        batch.replace(line, figures, replaced)
+    else:
+        batch.count(line, figures)
+    return True
+
+
+def _summed(column: str, condition: str = "") -> str:
+    shared = SHARE_SQL.format(c=column)
+    inside = f"CASE WHEN start_ms>=:lo AND end_ms<=:hi THEN {column} ELSE {shared} END"
+    return f"sum(CASE WHEN {condition} THEN {inside} ELSE 0 END)" if condition else f"sum({inside})"
+
+
+def sums_sql(one_line: bool = False) -> str:
+    """Per line: the six figures, the estimated parts and the worst quality of `[lo, hi)`.
+
+    `:back` and `:far` say how far before the window a short and a long reading may begin.
+    """
+    estimated = "end_ms-start_ms>:estimated OR quality=3"
+    parts = [_summed(column) for column in ("ins", "outs", "passes", "sales", "returns", "amount")]
+    parts += [_summed(column, estimated) for column in ("ins", "outs", "passes")]
+    where = " AND line_id=:line" if one_line else ""
+    ranges = " UNION ALL ".join(
+        f"SELECT * FROM readings WHERE long={long} AND start_ms>:lo-{back} AND start_ms<:hi AND end_ms>:lo{where}"
+        for long, back in ((0, ":back"), (1, ":far"))
+    )
+    return f"SELECT line_id, {', '.join(parts)}, max(quality) FROM ({ranges}) GROUP BY line_id"
+
+
+SUMS = sums_sql()
+Sums = dict[int, tuple[int, ...]]  # line → 6 figures, 3 estimated, quality
+
+
+def window_sums(con: sqlite3.Connection, lo_ms: int, hi_ms: int, size_s: int, back_ms: int) -> Sums:
+    """What every line counted in `[lo, hi)`, shared out exactly (semantics 2)."""
+    binds = {
+        "lo": lo_ms,
+        "hi": hi_ms,
+        "back": back_ms,
+        "far": MAX_INTERVAL_MS,
+        "estimated": size_s * 1000,
+    }
+    return {row[0]: row[1:] for row in con.execute(SUMS, binds)}
