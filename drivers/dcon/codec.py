@@ -1,7 +1,7 @@
 """DCON / ADAM ASCII frames: what may be asked, and what an answer says.
 
-`(lead)(AA)(command)[checksum]CR`; the answer to a count carries neither address nor channel. Only the commands of
-`Ask` can be built: each of them reads.
+`(lead)(AA)(command)[checksum]CR`; the answer to a count carries neither address nor channel. Only the
+commands of `Ask` can be built: each of them reads.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ from gateway.model import Basis, Damaged, DamageReason, DeviceState, Ignored, It
 
 FACTORY_ADDRESS = "01"
 RUNNING_EVERY = 60  # polls between two questions whether the module still counts
+ASK_AGAIN = 3  # polls after a survey that ask once more for a maximum or preset lost to noise
+GIVE_UP = 2  # unanswered questions after which the rest of a survey waits
 
 _BUILT = cache(codec.build)
 
@@ -30,7 +32,7 @@ class DconOptions(Options):
         Dialect.ICP, description="how the module writes numbers: icp, adam (hex), decimal"
     )
     checksum: bool = Field(False, description="the module is configured to append a checksum")
-    timeout_s: float = Field(0.3, description="longest wait for an answer, in seconds", gt=0, le=10)
+    timeout_s: float = Field(0.3, description="longest wait for an answer, in seconds", gt=0, le=60)
 
     @field_validator("address")
     @classmethod
@@ -108,6 +110,7 @@ class Dcon:
         self._channels = {channel: _Channel() for channel in sorted(used)}
         self._surveyed = False
         self._polls = 0
+        self._unanswered = 0
 
     def poll(self, now_ms: int) -> Generator[Request, Response, Iterable[Item]]:  # noqa: ARG002 - no clock here
         """One round of questions. Silence of the module ends the round."""
@@ -115,7 +118,7 @@ class Dcon:
         if not self._surveyed:
             self._surveyed = yield from self._survey(items)
             self._polls = 0
-        elif self._polls % RUNNING_EVERY == 0:
+        elif self._polls % RUNNING_EVERY == 0 or (self._polls <= ASK_AGAIN and self._incomplete()):
             yield from self._look_around(items)
         if self._surveyed:
             self._polls += 1
@@ -159,9 +162,15 @@ class Dcon:
         yield from self._look_around(items)
         return True
 
+    def _incomplete(self) -> bool:
+        return any(None in (channel.maximum, channel.preset) for channel in self._channels.values())
+
     def _look_around(self, items: list[Item]) -> Generator[Request, Response, None]:
-        """Ask what is not known yet and whether the channels count. A module may know none of these questions."""
+        """Ask what is not known yet and whether the channels count. A module may know none of this."""
+        self._unanswered = 0
         for number, channel in self._channels.items():
+            if self._unanswered >= GIVE_UP:
+                break
             if channel.maximum is None:
                 channel.maximum = yield from self._ask(Ask.MAXIMUM, number, items, optional=True)
             if channel.preset is None:
@@ -195,7 +204,9 @@ class Dcon:
         payload = _BUILT(question, summed=self._options.checksum)
         response = yield Request(payload, round(self._options.timeout_s * 1000), codec.whole)
         if response.data is None:
+            self._unanswered += 1
             return None
+        self._unanswered = 0
         reply = self._read(question, response.data)
         if optional and isinstance(reply, Refused):
             return None
@@ -238,7 +249,17 @@ class Dcon:
                     turns.setdefault(self._channels[channel].turn, {})[side] = totals[channel]
             epoch = f"{address}/{line.remapped}"
             registers += [
-                Register(address, line.name, None, epoch=epoch, modulus=modulus, restart=restart, **sides)
+                Register(
+                    address,
+                    line.name,
+                    None,
+                    total_in=sides.get("total_in"),
+                    total_out=sides.get("total_out"),
+                    total_passes=sides.get("total_passes"),
+                    epoch=epoch,
+                    modulus=modulus,
+                    restart=restart,
+                )
                 for (modulus, restart), sides in turns.items()
             ]
         return registers
