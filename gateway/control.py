@@ -11,14 +11,16 @@ import json
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from gateway import items
 from gateway.errors import GatewayError
 from gateway.health import Health, to_json
-from gateway.model import Booking, Crossings, Occupancy, Parcel, Register, Transactions
+from gateway.model import Booking, Parcel, Transactions
 
 log = logging.getLogger("gateway.control")
 
@@ -32,7 +34,7 @@ LOOK_S = 0.5
 IDLE_S = 2.0  # how often a quiet stream says that it is still there
 
 Answer = Callable[[Mapping[str, Any]], Awaitable[Any]]
-Stream = Callable[[Mapping[str, Any]], AsyncIterator[Any]]
+Stream = Callable[[Mapping[str, Any]], AsyncGenerator[Any, None]]
 Listener = Callable[[Sequence[Parcel]], None]
 
 
@@ -116,8 +118,9 @@ class ControlServer:
         command, args = str(request.get("command")), request.get("args")
         args = args if isinstance(args, dict) else {}
         if command in self._streams:
-            async for item in self._streams[command](args):
-                await _send(writer, {"item": to_json(item)} if item is not None else {})
+            async with aclosing(self._streams[command](args)) as stream:
+                async for item in stream:
+                    await _send(writer, {"item": to_json(item)} if item is not None else {})
             await _send(writer, {"end": True})
         elif command in self._answers:
             await _send(writer, await self._answer(command, args))
@@ -140,7 +143,7 @@ class ControlServer:
     async def _audit(self, _args: Mapping[str, Any]) -> Any:
         return await self._health.audit()
 
-    async def _tail(self, _args: Mapping[str, Any]) -> AsyncIterator[Any]:
+    async def _tail(self, _args: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
         """Readings as they are committed and aggregates as they are closed; None when there was nothing."""
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(QUEUE)
         listener = _feeding(queue)
@@ -184,7 +187,7 @@ def _feeding(queue: asyncio.Queue[dict[str, Any]]) -> Listener:
     def listener(parcels: Sequence[Parcel]) -> None:
         for parcel in parcels:
             for booking in parcel.bookings:
-                _put(queue, {**reading(booking), "link": parcel.link})
+                _put(queue, {**reading(booking, parcel.stamp.wall_ms), "link": parcel.link})
 
     return listener
 
@@ -196,22 +199,12 @@ def _put(queue: asyncio.Queue[dict[str, Any]], item: dict[str, Any]) -> None:
     queue.put_nowait(item)
 
 
-SIDES: Mapping[type, tuple[str, tuple[str, ...]]] = {
-    Crossings: ("crossings", ("start_ms", "end_ms", "ins", "outs", "passes")),
-    Register: ("register", ("at_ms", "total_in", "total_out", "total_passes")),
-    Transactions: ("transactions", ("start_ms", "end_ms", "sales", "returns", "amount_minor")),
-    Occupancy: ("occupancy", ("at_ms", "persons")),
-}
-
-
-def reading(booking: Booking) -> dict[str, Any]:
-    """A booked reading under its configured names; what the device did not give is absent."""
-    kind, parts = SIDES[type(booking.reading)]
-    shown: dict[str, Any] = {"type": kind, "counter": booking.counter, "line": booking.line}
-    if isinstance(booking.reading, Transactions):
-        shown = {"type": kind, "till": booking.counter}
-    values = {part: getattr(booking.reading, part) for part in parts}
-    return {**shown, **{part: value for part, value in values.items() if value is not None}}
+def reading(booking: Booking, receipt_ms: int) -> dict[str, Any]:
+    """A booked reading as `decode` prints it, under its configured names."""
+    booked = booking.reading
+    if isinstance(booked, Transactions):
+        return items.to_json(replace(booked, till=booking.counter))
+    return items.to_json(replace(booked, counter=booking.counter, line=booking.line), receipt_ms)
 
 
 def _request(line: bytes) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def to_json(value: Any) -> Any:
 
 
 def _pair(name: str, value: Any) -> tuple[str, Any]:
-    if name.endswith("_ms") and (value is None or isinstance(value, int)) and name != "watched_ms":
+    if name.endswith("_ms") and (value is None or isinstance(value, int)):
         return name.removesuffix("_ms"), rfc3339(value)
     if isinstance(value, float):
         return name, round(value, 6)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway import __version__, measures, windows
+from gateway.health import history
 from gateway.health.snapshot import (
     BooksHealth,
     BufferHealth,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from gateway.roster import Roster
     from gateway.store.plan import Books, LineTotals, Pending, ZoneLive
 
-FRESH_S = 1.0
+FRESH_S = 0.2  # a person at the door shall be on the page within a second
+FRESH_SHARE = 4  # a snapshot that takes long is made the more seldom: at most a fifth of the time
 BOOKS_S = 60.0
 BOOKS_SHARE = 50  # an audit that takes long is made the more seldom: at most 2 % of the time
 GROWTH_S = 600.0  # the shortest look back for "how long until the card is full"
@@ -47,7 +49,7 @@ class Reader(Protocol):
     def books(self) -> Books: ...
     def aggregates(
         self, zone: str, from_ms: int, to_ms: int, size_s: int, as_of_ms: int | None = None
-    ) -> Sequence[Any]: ...
+    ) -> Sequence[Mapping[str, Any]]: ...
 
 
 class Link(Protocol):
@@ -68,7 +70,7 @@ class Closing(Protocol):
 
 
 class HealthSource:
-    """Gives the snapshot, at most `FRESH_S` old. `ready` is set by whoever started every layer."""
+    """Gives the snapshot, about `FRESH_S` old at most. `ready` is set by whoever started every layer."""
 
     def __init__(
         self,
@@ -87,18 +89,21 @@ class HealthSource:
         self.ready = False
         self._one_at_a_time, self._one_audit = asyncio.Lock(), asyncio.Lock()
         self._last: Health | None = None
-        self._last_s = 0.0
+        self._due_s = 0.0
         self._books: Books | None = None
         self._books_ms = 0
         self._books_due_s = 0.0
         self._growth = _Growth(config.gateway.data_dir)
+        least, roles = config.windows.min_completeness, history.roles_of(roster)
+        self._place = history.Place(config.site.id, config.site.currency, least, roles)
 
     async def snapshot(self) -> Health:
         async with self._one_at_a_time:
-            now_s = asyncio.get_running_loop().time()
-            if self._last is None or now_s - self._last_s >= FRESH_S or self._last.ready != self.ready:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            if self._last is None or began >= self._due_s or self._last.ready != self.ready:
                 self._last = await self._assemble()
-                self._last_s = asyncio.get_running_loop().time()
+                self._due_s = loop.time() + max(FRESH_S, FRESH_SHARE * (loop.time() - began))
             return self._last
 
     async def aggregates(
@@ -106,7 +111,7 @@ class HealthSource:
     ) -> list[Mapping[str, Any]]:
         """Event data of the windows of `[from, to)`, by start."""
         rows = await asyncio.to_thread(self._reader.aggregates, zone, from_ms, to_ms, size_s, as_of_ms)
-        return [to_json(row) for row in rows]
+        return [history.aggregate(row, self._place) for row in rows]
 
     async def audit(self) -> Mapping[str, Any]:
         """The books as they are now."""

@@ -12,7 +12,7 @@ AGGREGATE_COLUMNS = (
     "zone",
     "start",
     "size_s",
-    "generation",
+    "business_date",
     "revision",
     "reason",
     "ins",
@@ -30,6 +30,7 @@ AGGREGATE_COLUMNS = (
     "time_quality",
     "conversion",
     "capture_rate",
+    "closed",
 )
 READING_COLUMNS = ("counter", "line", "side", "start", "end", "key", "persons")
 

@@ -199,7 +199,7 @@ async function pollLive() {
     at("stale").textContent = `${words.stale} ${clockTime(answered, true)}`;
     at("stale").hidden = Date.now() - answered < 3000;
   }
-  setTimeout(pollLive, document.hidden ? 10000 : 1000);
+  setTimeout(pollLive, document.hidden ? 10000 : 500);
 }
 
 async function pollChart() {
@@ -214,5 +214,5 @@ async function pollChart() {
 }
 
 at("chart-zone").addEventListener("change", pollChart);
-setInterval(pollChart, 10000);
+setInterval(pollChart, 5000);
 pollLive();

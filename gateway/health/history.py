@@ -1,0 +1,93 @@
+"""Stored rows as the plain data that API, `tail` and `export` give. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gateway import measures
+from gateway.health.snapshot import rfc3339
+from gateway.model import Role
+
+if TYPE_CHECKING:
+    from gateway.roster import Roster
+
+SAME = (
+    "business_date",
+    "revision",
+    "reason",
+    "ins",
+    "outs",
+    "passersby",
+    "sales",
+    "returns",
+    "amount_minor",
+)
+AFTER = ("occupancy", "occupancy_raw", "estimated_ins", "estimated_outs", "time_quality", "flags")
+PERSONS = ((1, "in", "ins"), (2, "out", "outs"), (4, "passes", "passes"))
+RECEIPTS = 8  # the side of a till's reading
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What rows do not say of themselves. `roles`: zone → what it is configured with."""
+
+    site: str
+    currency: str
+    min_completeness: float
+    roles: Mapping[str, frozenset[Role]]
+
+
+def roles_of(roster: Roster) -> dict[str, frozenset[Role]]:
+    return {zone.id: frozenset(member.role for member in zone.members) for zone in roster.zones}
+
+
+def aggregate(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """A zone's window in the shape of an event's data; `closed` is when this revision was written."""
+    complete = row["completeness"]
+    conversion, capture = _ratios(row, place)
+    return {
+        "site": place.site,
+        "zone": row["zone"],
+        "kind": row["kind"],
+        "start": f"{(rfc3339(row['start_ms']) or '')[:-5]}Z",
+        "size_s": row["size_s"],
+        **{name: row[name] for name in SAME},
+        "currency": place.currency,
+        "completeness": None if complete is None else round(complete, measures.DIGITS),
+        **{name: row[name] for name in AFTER},
+        "conversion": conversion.to_json(),
+        "capture_rate": capture.to_json(),
+        "closed": rfc3339(row["closed_ms"]),
+    }
+
+
+def _ratios(row: Mapping[str, Any], place: Place) -> tuple[measures.Ratio, measures.Ratio]:
+    roles = place.roles.get(row["zone"], frozenset())
+    conversion = capture = measures.unknown(measures.NOT_CONFIGURED)
+    if Role.ENTRANCE in roles and Role.TILL in roles:
+        conversion = measures.conversion(row["sales"], row["ins"])
+    if Role.ENTRANCE in roles and Role.PASSING in roles:
+        capture = measures.capture_rate(row["ins"], row["passersby"])
+    least, complete = place.min_completeness, row["completeness"]
+    return measures.gate(conversion, complete, least), measures.gate(capture, complete, least)
+
+
+def readings(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """One line for each side of a stored reading; a till's `persons` are receipts or minor units."""
+    shared = {
+        "counter": row["counter"],
+        "line": row["line"],
+        "start": rfc3339(row["start_ms"]),
+        "end": rfc3339(row["end_ms"]),
+        "key": row["key"] or None,
+    }
+    for bit, side, column in PERSONS:
+        if row["side"] & bit:
+            yield {**shared, "side": side, "persons": row[column]}
+    if row["side"] & RECEIPTS:
+        yield {**shared, "side": "sales", "persons": row["sales"]}
+        for side, column in (("returns", "returns"), ("amount", "amount_minor")):
+            if row[column]:
+                yield {**shared, "side": side, "persons": row[column]}

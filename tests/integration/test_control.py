@@ -1,0 +1,259 @@
+"""The control socket: who may ask, what is answered, and that nobody waits for a viewer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import stat
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import control
+from gateway.commands import status, tail
+from gateway.control import ControlFaultError, ControlServer, NoDaemonError, ask
+from gateway.errors import StoreError
+from gateway.model import Booking, Crossings, Occupancy, Parcel, Register, Stamp, Transactions
+from tests.health_sample import FakeHealth
+
+STAMP = Stamp("boot", 1, 1_795_424_400_000)
+
+
+class FakeIngest:
+    """Tells its listeners what a test says was committed."""
+
+    def __init__(self) -> None:
+        self.listeners: set[Callable[[Sequence[Parcel]], None]] = set()
+
+    def commit(self, *readings: Any) -> None:
+        parcel = Parcel("bus-a", STAMP, [Booking("door-n", "main", reading) for reading in readings])
+        for listener in tuple(self.listeners):
+            listener([parcel])
+
+
+async def asked(folder: Path, command: str, args: Mapping[str, Any] | None = None) -> list[Any]:
+    return await asyncio.to_thread(lambda: list(ask(folder, command, args)))
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+class Viewer:
+    """A `tail` over a bare socket."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def open(cls, folder: Path) -> Viewer:
+        viewer = cls(*await asyncio.open_unix_connection(folder / control.NAME))
+        viewer.writer.write(b'{"command": "tail"}\n')
+        return viewer
+
+    async def next(self) -> Any:
+        async with asyncio.timeout(20):
+            while "item" not in (message := json.loads(await self.reader.readline())):
+                continue
+            return message["item"]
+
+
+async def test_status_is_the_snapshot(tmp_path: Path) -> None:
+    async with ControlServer(tmp_path, FakeHealth(), FakeIngest()):
+        [snapshot] = await asked(tmp_path, "status")
+    assert snapshot["zones"][0]["ins"] == 1250
+    assert snapshot["links"][1]["error"] == "connection refused"
+    assert snapshot["resets"] == {"door-n/power": 1}
+
+
+async def test_status_as_text(tmp_path: Path) -> None:
+    async with ControlServer(tmp_path, FakeHealth(), FakeIngest()):
+        [snapshot] = await asked(tmp_path, "status")
+    text = "\n".join(status.lines(snapshot))
+    assert "box-1 · counter-gateway 0.1.0 · configuration 0123abcd" in text
+    assert "SIMULATED" in text
+    assert "DOWN since 2026-11-23T11:59:00.000Z · ok 31 · connection refused" in text
+    assert "beam blocked" in text
+    assert "conversion unknown (completeness) · completeness 40 %" in text
+    assert "3 pending (oldest 2026-11-23T11:58:00.000Z) · 1 rejected · 503" in text
+    assert "books balanced" in text
+
+
+async def test_only_the_owner_may_open_it(tmp_path: Path) -> None:
+    async with ControlServer(tmp_path, FakeHealth(), FakeIngest()):
+        mode = (tmp_path / control.NAME).stat().st_mode
+        assert stat.S_ISSOCK(mode)
+        assert stat.S_IMODE(mode) == 0o600
+    assert not (tmp_path / control.NAME).exists()
+
+
+async def test_a_socket_left_by_a_crash_is_replaced(tmp_path: Path) -> None:
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(tmp_path / control.NAME))
+    left.close()
+    with pytest.raises(NoDaemonError):
+        await asked(tmp_path, "status")
+    async with ControlServer(tmp_path, FakeHealth(), FakeIngest()):
+        assert len(await asked(tmp_path, "status")) == 1
+
+
+async def test_no_daemon(tmp_path: Path) -> None:
+    with pytest.raises(NoDaemonError, match="no daemon answers"):
+        await asked(tmp_path, "status")
+
+
+async def test_a_folder_too_deep_for_a_socket_address(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    async with ControlServer(deep, FakeHealth(), FakeIngest()):
+        assert len(await asked(deep, "status")) == 1
+
+
+async def test_unknown_and_failing_commands_say_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def ours(_args: Mapping[str, Any]) -> Any:
+        raise StoreError("the card is full")
+
+    async def fault(_args: Mapping[str, Any]) -> Any:
+        raise RuntimeError("inner workings")
+
+    async with ControlServer(tmp_path, FakeHealth(), FakeIngest()) as server:
+        server.register("ours", ours)
+        server.register("fault", fault)
+        with pytest.raises(ControlFaultError, match="unknown command 'dance'"):
+            await asked(tmp_path, "dance")
+        with pytest.raises(ControlFaultError, match="the card is full"):
+            await asked(tmp_path, "ours")
+        with pytest.raises(ControlFaultError, match="see the log"):
+            await asked(tmp_path, "fault")
+    assert "inner workings" in caplog.text
+
+
+async def test_registered_commands_get_their_arguments(tmp_path: Path) -> None:
+    async def echo(args: Mapping[str, Any]) -> Any:
+        return {"said": args["word"]}
+
+    async def count(args: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
+        for number in range(args["to"]):
+            yield {"number": number}
+
+    async with ControlServer(tmp_path, FakeHealth(), FakeIngest()) as server:
+        server.register("echo", echo)
+        server.register_stream("count", count)
+        assert await asked(tmp_path, "echo", {"word": "hei"}) == [{"said": "hei"}]
+        assert await asked(tmp_path, "count", {"to": 3}) == [{"number": number} for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    "line", [b"\n", b"[]\n", b"\xff\n", b"[" * 60_000 + b"\n", b"x" * 200_000 + b"\n", b""]
+)
+async def test_nonsense_harms_nobody(tmp_path: Path, line: bytes) -> None:
+    async with ControlServer(tmp_path, FakeHealth(), FakeIngest()):
+        reader, writer = await asyncio.open_unix_connection(tmp_path / control.NAME)
+        writer.write(line)
+        writer.write_eof()
+        answer = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        assert b"unknown command" in answer or answer == b""
+        assert len(await asked(tmp_path, "status")) == 1
+
+
+async def test_tail_shows_readings_under_their_configured_names(tmp_path: Path) -> None:
+    ingest = FakeIngest()
+    async with ControlServer(tmp_path, FakeHealth(), ingest):
+        viewer = await Viewer.open(tmp_path)
+        await until(lambda: ingest.listeners)
+        minute = STAMP.wall_ms + 60_000
+        ingest.commit(
+            Crossings("device-7", "Line 0", STAMP.wall_ms, minute, ins=3, outs=2),
+            Register("device-7", "Line 0", minute, total_passes=9),
+            Transactions("1001", STAMP.wall_ms, minute, sales=4),
+            Occupancy("device-7", "Line 0", None, 17),
+        )
+        items = [await viewer.next() for _ in range(4)]
+        viewer.writer.close()
+        await until(lambda: not ingest.listeners)
+    assert items[0] == {
+        "type": "crossings",
+        "counter": "door-n",
+        "line": "main",
+        "start": "2026-11-23T09:00:00.000Z",
+        "end": "2026-11-23T09:01:00.000Z",
+        "ins": 3,
+        "outs": 2,
+        "link": "bus-a",
+    }
+    assert items[1]["total_passes"] == 9
+    assert (items[2]["till"], items[2]["sales"]) == ("door-n", 4)
+    assert (items[3]["persons"], items[3]["at"]) == (17, "2026-11-23T09:00:00.000Z")  # the moment of receipt
+    assert tail.text(items[0]) == "2026-11-23T09:01:00.000Z  crossings    door-n               ins 3  outs 2"
+
+
+async def test_tail_shows_aggregates_when_they_are_closed(tmp_path: Path) -> None:
+    source, ingest = FakeHealth(), FakeIngest()
+    rows: list[dict[str, Any]] = [{"zone": "mall", "start": "a", "revision": 1, "reason": "closed", "ins": 4}]
+
+    async def aggregates(zone: str, *_span: Any) -> list[dict[str, Any]]:
+        source.asked.append((zone, 0, 0, 0, None))
+        return rows if zone == "mall" else []
+
+    source.aggregates = aggregates  # type: ignore[method-assign,assignment]
+    async with ControlServer(tmp_path, source, ingest):
+        viewer = await Viewer.open(tmp_path)
+        await until(lambda: len(source.asked) >= 3)  # what was closed before is no news
+        rows = [*rows, {"zone": "mall", "start": "b", "revision": 2, "reason": "late", "ins": 5}]
+        source.change(revisions={"closed": 121})
+        item = await viewer.next()
+        viewer.writer.close()
+        await until(lambda: not ingest.listeners)
+    assert item == {
+        "type": "aggregate",
+        "zone": "mall",
+        "start": "b",
+        "revision": 2,
+        "reason": "late",
+        "ins": 5,
+    }
+    assert "revision 2 (late)  ins 5" in tail.text(item)
+
+
+async def test_a_viewer_that_cannot_follow_loses_the_oldest(tmp_path: Path) -> None:
+    ingest = FakeIngest()
+    async with ControlServer(tmp_path, FakeHealth(), ingest):
+        viewer = await Viewer.open(tmp_path)
+        await until(lambda: ingest.listeners)
+        for number in range(control.QUEUE + 50):  # in one turn of the loop: nothing can be sent meanwhile
+            ingest.commit(Occupancy("d", "l", None, number))
+        first = await viewer.next()
+        viewer.writer.close()
+        await until(lambda: not ingest.listeners)
+    assert first["persons"] in {49, 50}
+
+
+async def test_stopping_cuts_off_viewers(tmp_path: Path) -> None:
+    ingest = FakeIngest()
+    async with ControlServer(tmp_path, FakeHealth(), ingest):
+        viewer = await Viewer.open(tmp_path)
+        await until(lambda: ingest.listeners)
+    assert not ingest.listeners
+    async with asyncio.timeout(20):
+        await viewer.reader.read()
+    viewer.writer.close()
+
+
+async def test_too_many_clients_are_turned_away(tmp_path: Path) -> None:
+    ingest = FakeIngest()
+    async with ControlServer(tmp_path, FakeHealth(), ingest):
+        viewers = [await Viewer.open(tmp_path) for _ in range(control.MAX_CLIENTS)]
+        await until(lambda: len(ingest.listeners) == control.MAX_CLIENTS)
+        late, writer = await asyncio.open_unix_connection(tmp_path / control.NAME)
+        assert await asyncio.wait_for(late.read(), 20) == b""
+        writer.close()
+        for viewer in viewers:
+            viewer.writer.close()
+        await until(lambda: not ingest.listeners)
+        assert len(await asked(tmp_path, "status")) == 1
