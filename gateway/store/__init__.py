@@ -58,7 +58,7 @@ CARD_FAULTS |= {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE
 
 
 class Store:
-    """All methods but `open` and `close_file` are awaited; they run in order on one thread."""
+    """Every method runs on one thread, in order of the calls."""
 
     def __init__(self, con: sqlite3.Connection, path: Path, lock_fd: int, faults: frozenset[str]) -> None:
         self._con, self.path, self._lock_fd, self._faults = con, path, lock_fd, faults
@@ -67,7 +67,7 @@ class Store:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
     @classmethod
-    def open(
+    async def open(
         cls,
         data_dir: Path,
         *,
@@ -77,6 +77,12 @@ class Store:
         max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> Store:
         """The buffer of this directory. Raises BufferInUse, BufferRefused, StoreError."""
+        return await asyncio.to_thread(cls._open, data_dir, now, simulated, faults, max_bytes)
+
+    @classmethod
+    def _open(
+        cls, data_dir: Path, now: Stamp, simulated: str | None, faults: frozenset[str], max_bytes: int
+    ) -> Store:
         descriptor = lock(data_dir)
         try:
             con = open_buffer(data_dir, now.wall_ms, simulated, faults, max_bytes)
@@ -92,7 +98,7 @@ class Store:
 
     def reader(self) -> Reader:
         """A read-only view for live figures, exports and the books."""
-        return Reader(self.path, self._memory.plan, self._memory.hours)
+        return Reader(self.path)
 
     async def configure(
         self,
@@ -153,8 +159,11 @@ class Store:
         """A round trip through the thread and the file."""
         await self._run(lambda: self._con.execute("SELECT 1 FROM meta").fetchone())
 
-    def close_file(self) -> None:
+    async def aclose(self) -> None:
         """Let the thread finish, then close the file and the lock."""
+        await asyncio.to_thread(self.close_file)
+
+    def close_file(self) -> None:
         self._thread.shutdown(wait=True)
         self._con.close()
         os.close(self._lock_fd)

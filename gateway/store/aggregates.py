@@ -345,7 +345,7 @@ class Closer:
             line = self.memory.by_id[member.line_id]
             if line.period_ms and wall_ms - line.last_ms <= SILENT * line.period_ms:
                 longest = max(longest, line.period_ms)
-        return max(round(self.memory.plan.lateness_s * 1000), round(RHYTHM * longest))
+        return max(round(self.memory.plan.allowed_lateness_s * 1000), round(RHYTHM * longest))
 
     def _close_zone(self, zone: Zone, grid: GridSpan, start_ms: int) -> None:
         edge_ms = start_ms + grid.size_s * 1000
@@ -366,7 +366,7 @@ class Closer:
             if zone.active
             for member in zone.versions[-1].members
         }
-        lateness = round(self.memory.plan.lateness_s * 1000)
+        lateness = round(self.memory.plan.allowed_lateness_s * 1000)
         for (line_id, size_s), through in list(self.memory.through.items()):
             edge_ms = floor_ms(self.now.wall_ms - lateness - DAY_MS // 24, size_s)
             if line_id not in enclosed and through < edge_ms:
@@ -386,17 +386,7 @@ class Closer:
             windows.append((member, window))
             lines.append([member.line_id, window.revision, member.sign, member.role.value])
         watched, base, flags = self._watching(zone, size_s, start_ms, windows)
-        facts = (
-            total.ins,
-            total.outs,
-            total.passersby,
-            total.sales,
-            total.returns,
-            total.amount,
-            watched,
-            base,
-        )
-        facts += (total.estimated_ins, total.estimated_outs, flags)
+        facts = (*total.sums(), watched, base, total.estimated_ins, total.estimated_outs, flags)
         old = self.con.execute(CURRENT_ZONE, (zone.id, size_s, start_ms)).fetchone()
         clamped, raw = self._occupancy(zone, size_s, start_ms, total)
         if old and old[1:12] == facts and not (occupancy and old[12:14] != (clamped, raw)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 from gateway.model import LineRule, Stamp, ZoneSpec
 from gateway.store.memory import FAR_MS, Memory
@@ -30,6 +31,8 @@ class Configurer:
     ) -> None:
         memory = self.memory
         memory.plan, memory.hours = grid, dict(hours)
+        plan = json.dumps(asdict(grid))
+        self.con.execute("INSERT OR REPLACE INTO meta VALUES ('plan', ?)", (plan,))
         memory.rules = {(rule.till, rule.counter, rule.line): rule for rule in rules}
         self._add_lines()
         sizes = {grid.size_s, *sizes_s, *(size for plan in upstreams.values() for size in plan.sizes_s)}

@@ -102,12 +102,18 @@ class Zone:
         return found
 
 
+def stored_plan(con: sqlite3.Connection) -> Grid:
+    """The grid of the last configuration; the default before the first."""
+    row = con.execute("SELECT value FROM meta WHERE name='plan'").fetchone()
+    return Grid(**json.loads(row[0])) if row else Grid()
+
+
 class Memory:
     """Caches of small tables. The file is the truth: `load` brings back every one of them."""
 
     def __init__(self, con: sqlite3.Connection) -> None:
         self.con = con
-        self.plan = Grid()
+        self.plan = stored_plan(con)
         self.hours: dict[str, Hours] = {}
         self.rules: dict[tuple[bool, str, str], LineRule] = {}
         self.load()

@@ -38,7 +38,7 @@ class Grid:
     currency: str = "XXX"
     site: str = "site"
     gateway: str = "gateway"
-    lateness_s: float = 60.0
+    allowed_lateness_s: float = 60.0
     min_completeness: float = 0.8
     readings_days: int = 35
     retention_days: int = 400

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gateway import measures
+from gateway.errors import StoreError
 from gateway.model import Role, TimeQuality
 from gateway.store import outbox
 from gateway.store.aggregates import FLAGS, LineWindow, ZoneSum
 from gateway.store.books import books
-from gateway.store.memory import Line, Memory, Zone
+from gateway.store.memory import Line, Memory, Zone, stored_plan
 from gateway.store.plan import NOTHING, Books, Figures, Grid, LineTotals, Pending, ZoneLive
 from gateway.store.readings import window_sums
+from gateway.store.schema import FILE
 from gateway.store.schema import reader as connect
-from gateway.windows import Hours, business_date, day_of
+from gateway.windows import business_date, day_of
 
 AGGREGATES = (
     "SELECT z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
@@ -43,12 +45,12 @@ TODAY = (
 class Reader:
     """One `mode=ro` connection; a lock, so that threads may share it."""
 
-    def __init__(
-        self, path: Path, plan: Grid | None = None, hours: Mapping[str, Hours] | None = None
-    ) -> None:
-        self._con = connect(path)
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / FILE if data_dir.is_dir() else data_dir
+        if not self._path.is_file():
+            raise StoreError(f"there is no buffer at {self._path}")
+        self._con = connect(self._path)
         self._lock = threading.Lock()
-        self.plan, self.hours = plan or Grid(), dict(hours or {})
 
     def close_file(self) -> None:
         self._con.close()
@@ -59,6 +61,8 @@ class Reader:
             self._con.execute("BEGIN")
             try:
                 yield self._con
+            except sqlite3.Error as error:
+                raise StoreError(f"the buffer cannot be read: {error}") from error
             finally:
                 self._con.execute("ROLLBACK")
 
@@ -77,27 +81,13 @@ class Reader:
         """Current revisions (as of an instant) of windows that start in `[from, to)`, oldest first."""
         binds = {"zone": zone, "from": from_ms, "to": to_ms, "size": size_s, "as_of": as_of_ms}
         with self._reading() as con:
-            return [self._shown(row) for row in _dicts(con.execute(AGGREGATES, binds))]
+            plan = stored_plan(con)
+            return [_shown(plan, row) for row in _dicts(con.execute(AGGREGATES, binds))]
 
-    def _shown(self, row: dict[str, Any]) -> dict[str, Any]:
-        row.pop("max(a.revision)")
-        row.pop("lines")
-        complete = measures.completeness(row["watched_ms"], row["base_ms"])
-        return {
-            **row,
-            "business_date": business_date(
-                row["start_ms"], self.plan.timezone, self.plan.day_start_min
-            ).isoformat(),
-            "completeness": complete,
-            "flags": [name for bit, name in FLAGS.items() if row["flags"] & bit],
-            "time_quality": list(TimeQuality)[row.pop("quality")].value,
-        }
-
-    def readings(self, from_ms: int, to_ms: int) -> Iterator[dict[str, Any]]:
+    def readings(self, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
         """Stored readings that start in `[from, to)`; `key` 0 is a delta or a difference."""
         with self._reading() as con:
-            for long in (0, 1):
-                yield from _dicts(con.execute(READINGS, (long, from_ms, to_ms)))
+            return [row for long in (0, 1) for row in _dicts(con.execute(READINGS, (long, from_ms, to_ms)))]
 
     def lines(self) -> list[LineTotals]:
         """Every line ever configured."""
@@ -160,18 +150,26 @@ class Reader:
         """Each active zone's business day so far: closed windows and those not yet closed."""
         with self._reading() as con:
             memory = Memory(con)
-            memory.plan = self.plan
-            return [
-                _live(con, memory, zone, self.hours.get(zone.zone), now_ms)
-                for zone in memory.zones.values()
-                if zone.active
-            ]
+            return [_live(con, memory, zone, now_ms) for zone in memory.zones.values() if zone.active]
 
 
 def _dicts(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
     names = [column[0] for column in cursor.description]
     for row in cursor:
         yield dict(zip(names, row, strict=True))
+
+
+def _shown(plan: Grid, row: dict[str, Any]) -> dict[str, Any]:
+    row.pop("max(a.revision)")
+    row.pop("lines")
+    complete = measures.completeness(row["watched_ms"], row["base_ms"])
+    return {
+        **row,
+        "business_date": business_date(row["start_ms"], plan.timezone, plan.day_start_min).isoformat(),
+        "completeness": complete,
+        "flags": [name for bit, name in FLAGS.items() if row["flags"] & bit],
+        "time_quality": list(TimeQuality)[row.pop("quality")].value,
+    }
 
 
 def _zone_row(memory: Memory, zone: Zone) -> dict[str, Any]:
@@ -188,7 +186,7 @@ def _zone_row(memory: Memory, zone: Zone) -> dict[str, Any]:
     }
 
 
-def _live(con: sqlite3.Connection, memory: Memory, zone: Zone, hours: Hours | None, now_ms: int) -> ZoneLive:
+def _live(con: sqlite3.Connection, memory: Memory, zone: Zone, now_ms: int) -> ZoneLive:
     plan = memory.plan
     low_ms, _high = day_of(now_ms, plan.timezone, plan.day_start_min)
     size_s = next(grid.size_s for grid in memory.grids if grid.base and grid.from_ms <= low_ms < grid.to_ms)

@@ -115,11 +115,10 @@ class Recorder:
         if not _sane_register(reading):
             batch.note("sanity", NOTHING)
             return False
-        if reading.at_ms is None:
+        at_ms, rank = reading.at_ms, 0
+        if at_ms is None:
             at_ms = polled_ms(batch, line, stamp)
             rank = GATEWAY_RANK if quality is None else quality
-        else:
-            at_ms, rank = reading.at_ms, 0
         if at_ms is None:
             return True
         reason = self._absurd(at_ms, at_ms + 1, stamp.wall_ms)
@@ -181,10 +180,10 @@ class Recorder:
             if reading.key is not None:
                 start_ms, end_ms = self._timeless(line, key_hash(reading.key), start_ms, end_ms)
             return start_ms, end_ms, GATEWAY_RANK
-        end_ms = reading.end_ms
-        if event or end_ms is None:
-            end_ms = end_ms if end_ms is not None and end_ms > reading.start_ms else reading.start_ms + 1
-        return reading.start_ms, end_ms, 0
+        given_ms = reading.end_ms
+        if given_ms is None or (event and given_ms <= reading.start_ms):
+            return reading.start_ms, reading.start_ms + 1, 0
+        return reading.start_ms, given_ms, 0
 
     def _timeless(self, line: Line, key: int, start_ms: int, end_ms: int) -> tuple[int, int]:
         """When an event without a time was first seen: its identity holds whenever it comes again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -40,13 +40,12 @@ class Box:
         self.rules: list[LineRule] = [DOOR]
         self.zones: list[ZoneSpec] = [ZONE]
         self.upstreams: dict[str, UpstreamPlan] = dict(HQ)
-        self.grid = Grid(size_s=900, lateness_s=60, readings_days=35)
+        self.grid = Grid(size_s=900, allowed_lateness_s=60, readings_days=35)
         self.hours: dict[str, Hours] = {}
         self.office: dict[tuple[str, int, int], tuple[int, int, dict[str, object]]] = {}
-        self.open()
 
-    def open(self) -> None:
-        self.store = Store.open(self.path, now=self.now())
+    async def open(self) -> None:
+        self.store = await Store.open(self.path, now=self.now())
 
     def now(self) -> Stamp:
         return Stamp(self.boot, self.mono, self.wall, self.trusted)
@@ -69,7 +68,7 @@ class Box:
         self.store.close_file()
         if reboot:
             self.boot, self.mono = self.boot + "+", 500
-        self.open()
+        await self.open()
         await self.configure()
 
     async def take_in(
@@ -150,23 +149,26 @@ class Box:
 @pytest.fixture
 async def box(tmp_path: Path) -> AsyncIterator[Box]:
     made = Box(tmp_path)
+    await made.open()
     await made.configure()
     yield made
-    made.store.close_file()
+    await made.store.aclose()
 
 
 @pytest.fixture
-async def make_box(tmp_path: Path) -> AsyncIterator[Callable[..., Box]]:
-    """A box not yet configured, for tests that need other lines or zones."""
+async def make_box(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Box]]]:
+    """A box with other lines, zones or upstreams, configured."""
     boxes: list[Box] = []
 
-    def make(**fields: object) -> Box:
+    async def make(**fields: object) -> Box:
         made = Box(tmp_path)
         for name, value in fields.items():
             setattr(made, name, value)
+        await made.open()
         boxes.append(made)
+        await made.configure()
         return made
 
     yield make
     for made in boxes:
-        made.store.close_file()
+        await made.store.aclose()
