@@ -163,14 +163,16 @@ class Wire(Client):
             raise _Incomplete(end - len(data))
         if pos + 2 > len(data):
             raise _Incomplete
-        behind_topic = pos + 2 + _SHORT.unpack_from(data, pos)[0]
-        if behind_topic + 2 > len(data):
+        at_topic, pos = pos + 2, pos + 2 + _SHORT.unpack_from(data, pos)[0]
+        behind_id = pos + 2 if flags & QOS_FLAGS else pos
+        if behind_id > end:
+            raise ValueError("fields reach beyond the packet")
+        if behind_id > len(data):
             raise _Incomplete
-        topic = data[pos + 2 : behind_topic]
-        pos, mid = behind_topic, 0
+        topic, mid = data[at_topic:pos], 0
         if flags & QOS_FLAGS:
             mid = _SHORT.unpack_from(data, pos)[0]
-            pos += 2
+        pos = behind_id
         if end - pos > self._largest_bytes:
             self._oversized = (topic, None, mid, flags)
             self._skip, self._at = end - pos, pos
