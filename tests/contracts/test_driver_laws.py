@@ -1,0 +1,307 @@
+"""The laws of the driver seam, for every installed family. A new family adds one entry to SAMPLES."""
+
+from __future__ import annotations
+
+import json
+import random
+import tracemalloc
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.driver import (
+    Device,
+    Driver,
+    Exchange,
+    Family,
+    Kind,
+    Message,
+    Messages,
+    Response,
+    Stream,
+    family_names,
+    load_family,
+)
+from gateway.model import (
+    MAX_COUNT,
+    MAX_INTERVAL_MS,
+    MAX_MONEY_MINOR,
+    Crossings,
+    Damaged,
+    Ignored,
+    Item,
+    Occupancy,
+    Register,
+    Status,
+    Transactions,
+)
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+AT_MS = 1_795_424_400_000
+LONGEST_NAME = 160
+HELD_BYTES = 100_000
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One intact telegram of a family: what was asked (exchanges only) and what came."""
+
+    options: dict[str, Any]
+    telegram: bytes
+    request: bytes = b""
+
+
+def _first_payload(file: str) -> bytes:
+    vectors = json.loads((VECTORS / file).read_text(encoding="utf-8"))["vectors"]
+    return json.dumps(vectors[0]["payload"]).encode()
+
+
+AXIS = {
+    "reading": [
+        {
+            "rows": "data.measurements[*].items[*]",
+            "where": {"direction": way},
+            "counter": "$.sensor.serial",
+            "start": "^.utcFrom",
+            "end": "^.utcTo",
+            field: "count",
+        }
+        for way, field in (("in", "ins"), ("out", "outs"))
+    ]
+}
+SAMPLES = {
+    # vendor manual: channel 0 of module 01 stands at hexadecimal 1E
+    "dcon": Sample({}, b">0000001E\r", b"#010\r"),
+    "mapping": Sample(AXIS, _first_payload("axis_retail_data_push.json")),
+    "xovis": Sample({}, _first_payload("xovis_v5_json.json")),
+}
+families = pytest.mark.parametrize("name", family_names())
+examples = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def opened(name: str) -> tuple[Family, Driver]:
+    family = load_family(name)
+    device = Device(family.options.model_validate(SAMPLES[name].options))
+    return family, family.open(device)
+
+
+def hear(name: str, family: Family, driver: Driver, telegram: bytes) -> list[Item]:
+    """Whatever carries it: one telegram in, items out."""
+    if family.kind is Kind.STREAM:
+        return list(cast("Stream", driver).feed(telegram, AT_MS))
+    if family.kind is Kind.EXCHANGE:
+        answer = cast("Exchange", driver).answer(SAMPLES[name].request, Response(telegram, AT_MS))
+        return list(answer)
+    return list(cast("Messages", driver).decode(Message(telegram, AT_MS, "a/b")))
+
+
+def assert_sane(items: Iterable[Item]) -> None:
+    for item in items:
+        for value in (
+            getattr(item, key, None) for key in ("counter", "line", "till", "key", "detail", "reason")
+        ):
+            assert value is None or (len(value) <= LONGEST_NAME and value.isprintable()), item
+        CHECKS[type(item)](item)
+
+
+def _sane_span(item: Crossings | Transactions) -> None:
+    assert (item.start_ms is None) == (item.end_ms is None)
+    if item.start_ms is not None and item.end_ms is not None:
+        assert 0 < item.start_ms < item.end_ms <= item.start_ms + MAX_INTERVAL_MS
+
+
+def _sane_crossings(item: Crossings) -> None:
+    _sane_span(item)
+    counts = [count for count in (item.ins, item.outs, item.passes) if count is not None]
+    assert counts
+    assert all(type(count) is int and 0 <= count <= MAX_COUNT for count in counts)
+
+
+def _sane_register(item: Register) -> None:
+    totals = [total for total in (item.total_in, item.total_out, item.total_passes) if total is not None]
+    assert totals
+    assert all(type(total) is int and 0 <= total < 2**53 for total in totals)
+    assert item.modulus is None or all(total < item.modulus for total in totals)
+
+
+def _sane_transactions(item: Transactions) -> None:
+    _sane_span(item)
+    assert 0 <= item.sales <= MAX_COUNT
+    assert 0 <= item.returns <= MAX_COUNT
+    assert 0 <= item.amount_minor <= MAX_MONEY_MINOR
+
+
+def _sane_occupancy(item: Occupancy) -> None:
+    assert 0 <= item.persons <= MAX_COUNT
+
+
+def _sane_damage(item: Damaged) -> None:
+    assert item.bytes >= 0
+
+
+CHECKS: dict[type, Callable[[Any], None]] = {
+    Crossings: _sane_crossings,
+    Register: _sane_register,
+    Transactions: _sane_transactions,
+    Occupancy: _sane_occupancy,
+    Damaged: _sane_damage,
+    Status: lambda _item: None,
+    Ignored: lambda _item: None,
+}
+
+
+def test_every_installed_family_is_under_these_laws() -> None:
+    assert set(SAMPLES) == set(family_names())
+
+
+@families
+def test_an_intact_telegram_is_read(name: str) -> None:
+    family, driver = opened(name)
+    items = hear(name, family, driver, SAMPLES[name].telegram)
+    assert items
+    assert not [item for item in items if isinstance(item, Damaged | Ignored)]
+    assert_sane(items)
+
+
+@families
+@given(noise=st.binary(max_size=400))
+@examples
+def test_never_raises_for_any_bytes(name: str, noise: bytes) -> None:
+    family, driver = opened(name)
+    assert_sane(hear(name, family, driver, noise))
+
+
+@families
+@given(data=st.data())
+@examples
+def test_never_raises_for_a_damaged_telegram(name: str, data: st.DataObject) -> None:
+    telegram = bytearray(SAMPLES[name].telegram)
+    for _ in range(data.draw(st.integers(1, 4))):
+        telegram[data.draw(st.integers(0, len(telegram) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(telegram)))
+    family, driver = opened(name)
+    assert_sane(hear(name, family, driver, bytes(telegram)))
+    assert_sane(hear(name, family, driver, bytes(telegram[:cut])))
+
+
+BAD_BODIES = {
+    "nothing": b"",
+    "blanks": b" \r\n",
+    "not UTF-8": b"\xff\xfe\x00{",
+    "nesting bomb of lists": b"[" * 200_000,
+    "nesting bomb of objects": b'{"a":' * 100_000,
+    "a megabyte of text": b'"' + b"x" * 1_000_000 + b'"',
+    "a number without end": b'{"in":' + b"9" * 10_000 + b"}",
+    "half a surrogate": b'{"in":1,"sensor":"\\ud800"}',
+    "infinity": b'{"in":1e999}',
+    "two bodies": b"{}{}",
+}
+
+
+@families
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
+def test_known_bad_bodies_end_as_damaged_or_ignored(name: str, body: bytes) -> None:
+    family, driver = opened(name)
+    items = hear(name, family, driver, body)
+    assert all(isinstance(item, Damaged | Ignored) for item in items)
+
+
+@families
+def test_the_next_intact_telegram_is_found_after_garbage(name: str) -> None:
+    family, driver = opened(name)
+    expected = hear(name, *opened(name), SAMPLES[name].telegram)
+    source = random.Random(7)
+    for _ in range(50):
+        hear(name, family, driver, source.randbytes(source.randrange(200)))
+    assert hear(name, family, driver, SAMPLES[name].telegram)[-len(expected) :] == expected
+
+
+@families
+def test_nothing_is_held_however_much_noise_comes(name: str) -> None:
+    family, driver = opened(name)
+    source = random.Random(8)
+    noises = [source.randbytes(300) for _ in range(1000)]
+    for noise in noises[:200]:
+        hear(name, family, driver, noise)
+    tracemalloc.start()
+    before = tracemalloc.take_snapshot()
+    for noise in noises:
+        hear(name, family, driver, noise)
+    grown = sum(stat.size_diff for stat in tracemalloc.take_snapshot().compare_to(before, "filename"))
+    tracemalloc.stop()
+    assert grown < HELD_BYTES
+
+
+@families
+def test_the_same_items_however_the_bytes_are_cut(name: str) -> None:
+    telegram = SAMPLES[name].telegram * 3
+    family, driver = opened(name)
+    if family.kind is Kind.STREAM:
+        whole = hear(name, *opened(name), telegram)
+        assert [item for byte in telegram for item in hear(name, family, driver, bytes([byte]))] == whole
+    else:  # whole telegrams: none leaves a trace in the next
+        first = hear(name, family, driver, SAMPLES[name].telegram)
+        assert hear(name, family, driver, SAMPLES[name].telegram) == first
+
+
+ASKING = [n for n in family_names() if load_family(n).kind is Kind.EXCHANGE]
+
+
+@pytest.mark.parametrize("name", ASKING)
+@given(answers=st.lists(st.none() | st.binary(max_size=40), max_size=60))
+@examples
+def test_a_poll_ends_whatever_is_answered(name: str, answers: list[bytes | None]) -> None:
+    driver = cast("Exchange", opened(name)[1])
+    remaining = iter(answers)
+    for _ in range(3):
+        poll = driver.poll(AT_MS)
+        try:
+            request = next(poll)
+            for _step in range(100):
+                request.end(next(remaining, b"") or b"")
+                request = poll.send(Response(next(remaining, None), AT_MS))
+        except StopIteration as done:
+            assert_sane(done.value or [])
+        else:
+            pytest.fail("a poll asks without end")
+
+
+MESSAGES = [n for n in family_names() if load_family(n).kind is Kind.MESSAGES]
+strange = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=20)
+    | st.just([])
+    | st.just({})
+)
+
+
+def _leaves(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    if isinstance(value, dict) and value:
+        return [leaf for key, inner in value.items() for leaf in _leaves(inner, (*place, key))]
+    if isinstance(value, list) and value:
+        return [leaf for at, inner in enumerate(value) for leaf in _leaves(inner, (*place, at))]
+    return [place]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+@given(data=st.data())
+@examples
+def test_any_value_anywhere_in_a_body_gives_only_sane_items(name: str, data: st.DataObject) -> None:
+    body = json.loads(SAMPLES[name].telegram)
+    place = data.draw(st.sampled_from(_leaves(body)))
+    inner = body
+    for step in place[: (depth := data.draw(st.integers(0, len(place) - 1)))]:
+        inner = inner[step]
+    inner[place[depth]] = data.draw(strange)
+    telegram = json.dumps(body).encode(errors="replace")
+    assert_sane(hear(name, *opened(name), telegram))

@@ -1,0 +1,168 @@
+"""Times of a mapping: notations, spans, labels, inclusive ends and the repeated autumn hour."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import pytest
+
+from drivers.mapping.family import FAMILY
+from gateway.driver import Device, Message, Messages, Site
+from gateway.model import Crossings, Damaged, Item, Transactions
+
+NINE = 1_795_424_400_000  # 2026-11-23T09:00:00Z
+MINUTE, QUARTER, HOUR = 60_000, 900_000, 3_600_000
+AUTUMN = 1_792_886_400_000  # 2026-10-25T00:00:00Z, 02:00 in Oslo, one hour before the clocks go back
+
+
+def spans(time: dict[str, Any], body: Any, at_ms: int = NINE, **keys: str) -> list[Any]:
+    table = {"time": time, "reading": [{"ins": "=1", "line": "line", **keys}]}
+    device = Device(FAMILY.options.model_validate(table), site=Site("Europe/Oslo"))
+    message = Message(json.dumps(body).encode(), at_ms)
+    return [_span(item) for item in cast("Messages", FAMILY.open(device)).decode(message)]
+
+
+def _span(item: Item) -> Any:
+    if isinstance(item, Crossings | Transactions):
+        return item.start_ms, item.end_ms
+    return type(item)
+
+
+@pytest.mark.parametrize(
+    ("notation", "value"),
+    [
+        ("rfc3339", "2026-11-23T09:00:00Z"),
+        ("rfc3339", "2026-11-23t09:00:00.000z"),
+        ("rfc3339", "2026-11-23T10:00:00+01:00"),
+        ("rfc3339", "2026-11-23 10:00:00"),
+        ("unix_s", NINE // 1000),
+        ("unix_s", str(NINE // 1000)),
+        ("unix_s", NINE / 1000),
+        ("unix_ms", NINE),
+        ("%Y%m%d%H%M%S", "20261123100000"),
+        ("%Y%m%d%H%M%S", 20261123100000),
+        ("%Y/%m/%d %H:%M:%S", "2026/11/23 10:00:00"),
+        ("%d.%m.%Y %H:%M %z", "23.11.2026 11:00 +0200"),
+    ],
+)
+def test_every_notation_is_the_same_instant(notation: str, value: object) -> None:
+    assert spans({"format": notation}, {"t": value}, at="t") == [(NINE, NINE + 1)]
+
+
+@pytest.mark.parametrize("value", ["", None])
+def test_an_absent_time_is_the_receipts_affair(value: object) -> None:
+    assert spans({}, {"t": value}, at="t") == [(None, None)]
+    assert spans({}, {"t": value}, start="t", end="u") == [(None, None)]
+
+
+@pytest.mark.parametrize(
+    ("notation", "value"),
+    [
+        ("rfc3339", "yesterday"),
+        ("rfc3339", "2026-11-23"),
+        ("rfc3339", "0001-01-01T00:00:00+14:00"),
+        ("rfc3339", 17),
+        ("unix_s", -5),
+        ("unix_s", 1e30),
+        ("unix_ms", "now"),
+        ("unix_ms", True),
+        ("%Y%m%d", "20261399"),
+        ("%H:%M", []),
+    ],
+)
+def test_a_time_that_is_none_is_damage(notation: str, value: object) -> None:
+    assert spans({"format": notation}, {"t": value}, at="t") == [Damaged]
+
+
+@pytest.mark.parametrize(
+    ("time", "keys", "expected"),
+    [
+        ({"span_s": 900}, {"end": "t"}, (NINE - QUARTER, NINE)),
+        ({"span_s": 900}, {"start": "t"}, (NINE, NINE + QUARTER)),
+        ({"span_s": 900}, {"at": "t"}, (NINE - QUARTER, NINE)),
+        ({"span_s": 900, "label": "start"}, {"at": "t"}, (NINE, NINE + QUARTER)),
+        ({"span_s": 900, "label": "end"}, {"at": "t"}, (NINE - QUARTER, NINE)),
+        ({"span_s": 0.5}, {"start": "t"}, (NINE, NINE + 500)),
+    ],
+)
+def test_one_stamp_and_a_span_make_an_interval(time: Any, keys: Any, expected: tuple[int, int]) -> None:
+    assert spans(time, {"t": "2026-11-23T09:00:00Z"}, **keys) == [expected]
+
+
+def test_half_an_interval_or_an_impossible_one_is_damage() -> None:
+    nine, ten = "2026-11-23T09:00:00Z", "2026-11-23T10:00:00Z"
+    for body in ({"s": nine}, {"e": nine}, {"s": ten, "e": nine}, {"s": nine, "e": nine}):
+        assert spans({}, body, start="s", end="e") == [Damaged]
+    assert spans({}, {"s": "2026-01-01T00:00:00Z", "e": nine}, start="s", end="e") == [Damaged]
+
+
+@pytest.mark.parametrize(
+    ("notation", "end"),
+    [
+        ("rfc3339", "2026-11-23T09:59:59Z"),
+        ("rfc3339", "2026-11-23T09:59:59.999Z"),
+        ("unix_s", NINE // 1000 + 3599),
+        ("unix_ms", NINE + HOUR - 1),
+        ("%Y-%m-%d %H:%M", "2026-11-23 10:59"),
+    ],
+)
+def test_inclusive_ends_become_exclusive(notation: str, end: object) -> None:
+    starts = {"rfc3339": "2026-11-23T09:00:00Z", "unix_s": NINE // 1000, "unix_ms": NINE}
+    start = starts.get(notation, "2026-11-23 10:00")
+    found = spans({"format": notation, "end": "inclusive"}, {"s": start, "e": end}, start="s", end="e")
+    assert found == [(NINE, NINE + HOUR)]
+
+
+LOCAL = {"format": "%Y-%m-%d %H:%M", "span_s": 900, "label": "start"}
+
+
+def test_a_lone_stamp_of_the_autumn_hour_is_the_one_nearest_receipt() -> None:
+    body = {"t": "2026-10-25 02:15"}
+    first, second = AUTUMN + QUARTER, AUTUMN + HOUR + QUARTER
+    assert spans(LOCAL, body, at_ms=first + MINUTE, at="t") == [(first, first + QUARTER)]
+    assert spans(LOCAL, body, at_ms=second + MINUTE, at="t") == [(second, second + QUARTER)]
+
+
+def test_of_two_equal_stamps_of_the_autumn_hour_the_second_is_the_later() -> None:
+    stamps = ["01:45", "02:00", "02:15", "02:30", "02:45", "02:00", "02:15", "02:30", "02:45", "03:00"]
+    body = [{"t": f"2026-10-25 {stamp}"} for stamp in stamps]
+    found = spans(LOCAL, body, at_ms=AUTUMN + 9 * HOUR, at="t")
+    first = AUTUMN - QUARTER
+    assert [start for start, _ in found] == [first + QUARTER * number for number in range(10)]
+
+
+def test_two_lines_do_not_share_the_autumn_hour() -> None:
+    body = [{"t": "2026-10-25 02:15", "line": name} for name in ("a", "b")]
+    found = spans(LOCAL, body, at_ms=AUTUMN + QUARTER, at="t")
+    assert [start for start, _ in found] == [AUTUMN + QUARTER] * 2
+
+
+def test_an_interval_over_the_change_keeps_its_length_when_it_comes_late() -> None:
+    time = {"format": "%Y-%m-%d %H:%M"}
+    body = {"s": "2026-10-25 02:45", "e": "2026-10-25 02:00"}
+    found = spans(time, body, at_ms=AUTUMN + 5 * HOUR, start="s", end="e")
+    assert found == [(AUTUMN + HOUR - QUARTER, AUTUMN + HOUR)]
+
+
+def test_the_hour_that_spring_skips_is_still_an_instant() -> None:
+    assert spans({"format": "%Y-%m-%d %H:%M"}, {"t": "2026-03-29 02:30"}, at="t") == [
+        (1_774_747_800_000, 1_774_747_800_001)  # 01:30Z, as if the clocks had not moved
+    ]
+
+
+def test_a_zone_of_its_own_and_utc() -> None:
+    body = {"t": "2026-11-23 09:00"}
+    assert spans({"format": "%Y-%m-%d %H:%M", "zone": "utc"}, body, at="t") == [(NINE, NINE + 1)]
+    assert spans({"format": "%Y-%m-%d %H:%M", "zone": "Europe/Helsinki"}, body, at="t") == [
+        (NINE - 2 * HOUR, NINE - 2 * HOUR + 1)
+    ]
+
+
+def test_a_growing_interval_says_so() -> None:
+    table = {"time": {"growing": True}, "reading": [{"ins": "i", "start": "s", "end": "e"}]}
+    body = {"i": 1, "s": "2026-11-23T09:00:00Z", "e": "2026-11-23T09:10:00Z"}
+    driver = cast("Messages", FAMILY.open(Device(FAMILY.options.model_validate(table))))
+    (item,) = driver.decode(Message(json.dumps(body).encode(), NINE))
+    assert isinstance(item, Crossings)
+    assert item.growing
