@@ -7,6 +7,10 @@ from importlib import import_module
 import click
 
 COMMANDS = {  # name → module:attribute (a click command), one line of help
+    "demo": (
+        "simulators.demo:command",
+        "The whole show: a centre, the real daemon, truth against head office.",
+    ),
     "mall": ("simulators.mall:command", "A seeded shopping centre that knows the truth."),
     "mqtt": ("simulators.mqtt:command", "Counters that publish over MQTT."),
     "replay": ("simulators.replay:command", "Play recorded data through the gateway."),

@@ -1,0 +1,80 @@
+"""Serial buses of a centre: modules by address on pseudo-terminals with stable names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from simulators.dcon import Module
+from simulators.serial import Bus
+
+Place = tuple[str, str, int, int]  # bus, address, channel counting in, channel counting out
+CHANNELS = (0, 1)
+HEARD = 2  # a second question proves that the first answer arrived
+
+
+class Port(Bus):
+    """A bus that knows which of its figures have been read."""
+
+    def __init__(self, modules: Iterable[Module], link: Path) -> None:
+        self._read: Counter[str] = Counter()
+        super().__init__(modules, link=link)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        return self
+
+    def count(self, address: str, channel: int) -> None:
+        self.cross(address, channel)
+
+    def known(self, address: str) -> bool:
+        """Was what both channels of this module show read, and the answer heard?"""
+        return all(self._read[f"{address}{channel}"] >= HEARD for channel in CHANNELS)
+
+    def show(self, address: str, *totals: int) -> None:
+        """From now on the module shows these totals, which nobody has read yet."""
+
+        def change() -> None:
+            self.modules[address].totals[:] = totals
+            for channel in CHANNELS:
+                self._read[f"{address}{channel}"] = 0
+
+        self.do(change)
+
+    def _answer(self, request: bytes) -> None:
+        if request[:1] == b"#":
+            self._read[request[1:4].decode("latin-1").upper()] += 1
+        super()._answer(request)
+
+
+class Ports:
+    """`with Ports(folder, places) as ports:` every bus named by `places` appears as `folder/<bus>`."""
+
+    def __init__(self, folder: Path, places: Iterable[Place]) -> None:
+        self.folder = folder
+        self._modules: dict[str, list[Module]] = {}
+        for bus, address, _in, _out in places:
+            self._modules.setdefault(bus, []).append(Module(address))
+        self.buses: dict[str, Port] = {}
+        self._stack = ExitStack()
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        return {name: self.folder / name for name in self.buses}
+
+    def bus(self, name: str) -> Port:
+        return self.buses[name]
+
+    def __enter__(self) -> Self:
+        for name, modules in self._modules.items():
+            self.buses[name] = self._stack.enter_context(Port(modules, self.folder / name))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
