@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.commands import config_option, load_or_exit
-from gateway.commands.buffer import reader_of
 
 if TYPE_CHECKING:
     from gateway.store.plan import Books
@@ -24,10 +23,11 @@ def command(config_path: Path, as_json: bool) -> None:
     """The books, read from the buffer in one transaction, daemon or not. Exit 1 if they do not balance."""
     from gateway.errors import GatewayError
     from gateway.health.source import audit_json
+    from gateway.store import Reader
 
     config = load_or_exit(config_path)
     try:
-        books = reader_of(config).books()
+        books = Reader(config.gateway.data_dir).books()
     except GatewayError as error:
         click.echo(f"counter-gateway: {error}", err=True)
         sys.exit(1)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.commands import config_option, load_or_exit
-from gateway.commands.buffer import reader_of
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -80,10 +79,10 @@ def _aggregates(
     config: Config, zones: tuple[str, ...], from_ms: int, to_ms: int, size_s: int, as_of_ms: int | None
 ) -> Iterator[Mapping[str, Any]]:
     from gateway.health import history
-    from gateway.roster import Roster
+    from gateway.store import Reader
 
-    reader, site = reader_of(config), config.site
-    roles = history.roles_of(Roster(config))
+    reader, site = Reader(config.gateway.data_dir), config.site
+    roles = {zone["zone"]: frozenset(line["role"] for line in zone["members"]) for zone in reader.zones()}
     place = history.Place(site.id, site.currency, config.windows.min_completeness, roles)
     for zone in zones or (None,):
         for low, high in _spans(from_ms, to_ms):
@@ -93,8 +92,9 @@ def _aggregates(
 
 def _readings(config: Config, from_ms: int, to_ms: int) -> Iterator[Mapping[str, Any]]:
     from gateway.health import history
+    from gateway.store import Reader
 
-    reader = reader_of(config)
+    reader = Reader(config.gateway.data_dir)
     for low, high in _spans(from_ms, to_ms):
         for row in reader.readings(low, high):
             yield from history.readings(row)
