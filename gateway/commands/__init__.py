@@ -1,8 +1,7 @@
-"""One file a subcommand; each imports what it needs only when it runs."""
+"""One file per command, each exposing `command`; what they share stands here."""
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,28 +11,34 @@ import click
 if TYPE_CHECKING:
     from gateway.config import Config
 
-DEFAULT = Path("/etc/counter-gateway/gateway.toml")
-ENVIRONMENT = "COUNTER_GATEWAY_CONFIG"
+DEFAULT_CONFIG = "/etc/counter-gateway/gateway.toml"
+EXIT_PROBLEM = 1
+EXIT_WRONG = 2
 
 config_option = click.option(
     "-c",
     "--config",
     "config_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    default=lambda: Path(os.environ.get(ENVIRONMENT) or DEFAULT),
-    help=f"Configuration file (default ${ENVIRONMENT}, then {DEFAULT}).",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="COUNTER_GATEWAY_CONFIG",
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    show_envvar=True,
+    help="The configuration file.",
 )
 
 
 def load_or_exit(path: Path, *, simulated: bool = False) -> Config:
-    """The configuration, or every problem on standard error and exit 2. `simulated`: loopback only."""
+    """The configuration, or every problem on standard error and exit 2; `simulated` allows loopback only."""
     from gateway import config
     from gateway.errors import ConfigurationError
 
     try:
-        return config.load(path, simulated=simulated)
+        loaded = config.load(path)
+        problems = config.loopback_only(loaded) if simulated else []
     except ConfigurationError as error:
-        for problem in error.problems:
-            click.echo(problem, err=True)
-        sys.exit(2)
+        problems = error.problems
+    if problems:
+        click.echo("\n".join(problems), err=True)
+        sys.exit(EXIT_WRONG)
+    return loaded

@@ -1,0 +1,248 @@
+"""From the merged tree to checked tables; what is wrong is noted, and the looking goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from gateway.config.files import Key, Merged
+from gateway.config.hours import read_hours
+from gateway.config.members import Counter, Surroundings, read_counter
+from gateway.config.secrets import place_files
+from gateway.config.tables import (
+    ID,
+    KEYED,
+    LATER_OVER,
+    LATER_TABLES,
+    LINK_OPTIONS,
+    OVER,
+    SINGLE,
+    TABLES,
+    HttpTable,
+    LinkTable,
+    SiteTable,
+    Table,
+    UpstreamTable,
+    WindowsTable,
+    ZoneTable,
+    is_loopback,
+)
+from gateway.config.wording import hint, sentences, shown
+from gateway.config.zones import check_zones
+from gateway.driver import Kind, Options, Site
+from gateway.errors import UnknownDriver
+from gateway.upstreams import load_upstream
+from gateway.windows import Hours
+
+YEARS = range(2024, 2036)  # in which a business day's start must lie on a window edge
+T = TypeVar("T")
+
+
+class Reading:
+    """One look at a configuration."""
+
+    def __init__(self, merged: Merged) -> None:
+        self._merged = merged
+        self._note = merged.note
+        self.warnings: list[str] = []
+        self.hash = ""
+
+    def everything(self) -> dict[str, Any]:
+        """All tables by name; complete only when `merged.problems` is empty."""
+        if not self._merged.tree and self._merged.problems:
+            return {}
+        text = json.dumps(self._merged.tree, sort_keys=True, default=str, ensure_ascii=False)
+        self.hash = hashlib.sha256(text.encode()).hexdigest()[:12]
+        self._unknown_tables()
+        place_files(self._merged)
+        tables: dict[str, Any] = {name: self._single(name) for name in SINGLE}
+        tables["hours"] = self._keyed("hours", self._hours)
+        tables["link"] = self._keyed("link", self._link)
+        tables["mapping"] = self._keyed("mapping", lambda _id, raw: raw)
+        around = self._surroundings(tables)
+        tables["counter"] = self._keyed(
+            "counter", lambda id_, raw: read_counter(around, id_, raw, till=False)
+        )
+        tables["till"] = self._keyed("till", lambda id_, raw: read_counter(around, id_, raw, till=True))
+        tables["zone"] = self._keyed("zone", lambda id_, raw: self._table(("zone", id_), ZoneTable, raw))
+        tables["upstream"] = self._keyed("upstream", self._upstream)
+        self._across(tables)
+        if tables["gateway"] is not None:
+            tables["gateway"] = self._beside(tables["gateway"])
+        return tables
+
+    def _beside(self, gateway: Any) -> Any:
+        folder = self._merged.origin(("gateway", "data_dir")).parent
+        return gateway.model_copy(update={"data_dir": (folder / gateway.data_dir).absolute()})
+
+    def _unknown_tables(self) -> None:
+        for name in self._merged.tree:
+            if name in LATER_TABLES:
+                self._note((name,), f"not in this version; known: {', '.join(TABLES)}")
+            elif name not in TABLES:
+                self._note((name,), f"unknown key{hint(name, TABLES)}")
+
+    def _single(self, name: str) -> Any:
+        return self._table((name,), SINGLE[name], self._merged.tree.get(name, {}))
+
+    def _table(self, at: Key, model: type[Any], raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            self._note(at, f"must be a table, not {shown(raw)}")
+            return None
+        try:
+            return model.model_validate(raw)
+        except ValidationError as error:
+            for key, sentence in sentences(model, error):
+                self._note((*at, *key), sentence)
+            return None
+
+    def _keyed(self, name: str, one: Callable[[str, Any], T | None]) -> dict[str, T]:
+        raw = self._merged.tree.get(name, {})
+        if not isinstance(raw, dict):
+            self._note((name,), f"must be a table, not {shown(raw)}")
+            return {}
+        found: dict[str, T] = {}
+        for id_, table in raw.items():
+            if name in KEYED and name not in ("counter", "till") and not ID.fullmatch(id_):
+                self._note((name, id_), "no id: lower case letters, digits and -, at most 63")
+            if not isinstance(table, dict):
+                self._note((name, id_), f"must be a table, not {shown(table)}")
+                continue
+            checked = one(id_, table)
+            if checked is not None:
+                found[id_] = checked
+        return found
+
+    def _hours(self, name: str, raw: dict[str, Any]) -> Hours:
+        if "holidays" in raw:
+            at = ("hours", name, "holidays")
+            file = self._merged.origin(at)
+            self.warnings.append(f"{file}: {'.'.join(at)}: not applied in this version; use dates")
+        return read_hours(raw, ("hours", name), self._note)
+
+    def _link(self, id_: str, raw: dict[str, Any]) -> tuple[str, Table] | None:
+        at, over = ("link", id_), raw.get("over")
+        if over in LATER_OVER:
+            self._note((*at, "over"), f"{over} is not in this version; known: {', '.join(OVER)}")
+            return None
+        link = self._table(at, LinkTable, raw)
+        meant = over if over in OVER else hint(str(over), OVER)[len(" (did you mean ") : -len("?)")]
+        if meant not in OVER:
+            return None
+        options = self._table((*at, "options"), LINK_OPTIONS[meant], raw.get("options", {}))
+        if link is None or options is None:
+            return None
+        if meant == "mqtt" and not options.client_id:
+            gateway = self._merged.tree.get("gateway", {})
+            own = gateway.get("id") if isinstance(gateway, dict) else None
+            own = own or SINGLE["gateway"]().model_dump()["id"]
+            options = options.model_copy(update={"client_id": f"{own}-{id_}"})
+        return meant, options
+
+    def _surroundings(self, tables: dict[str, Any]) -> Surroundings:
+        polls = {id_: link[1].poll_s for id_, link in tables["link"].items() if link[0] == "serial"}
+        raw = self._merged.tree.get("link")
+        links = (
+            {id_: one for id_, one in raw.items() if isinstance(one, dict)} if isinstance(raw, dict) else {}
+        )
+        site: SiteTable | None = tables["site"]
+        place = Site(site.timezone, site.currency) if site else Site()
+        return Surroundings(self._merged, links, polls, place)
+
+    def _upstream(self, id_: str, raw: dict[str, Any]) -> tuple[UpstreamTable, Options] | None:
+        at = ("upstream", id_)
+        table: UpstreamTable | None = self._table(at, UpstreamTable, raw)
+        try:
+            model = load_upstream(str(raw.get("driver"))).options
+        except UnknownDriver as error:
+            if "driver" in raw:
+                self._note((*at, "driver"), str(error))
+            return None
+        options: Options | None = self._table((*at, "options"), model, raw.get("options", {}))
+        if "from" in raw and table is not None:
+            file = self._merged.origin((*at, "from"))
+            self.warnings.append(f"{file}: upstream.{id_}.from: not applied in this version")
+        return (table, options) if table and options else None
+
+    def _across(self, tables: dict[str, Any]) -> None:
+        """What only several tables together can tell."""
+        site, hours = tables["site"], set(self._merged.tree.get("hours") or {})
+        zones = set(self._merged.tree.get("zone") or {})
+        if site and site.hours is not None and site.hours not in hours:
+            self._note(("site", "hours"), f"there is no [hours.{site.hours}]{hint(site.hours, hours)}")
+        if site and tables["windows"]:
+            self._day_start(site, tables["windows"])
+        if tables["http"]:
+            self._listen(tables["http"])
+        check_zones(self._merged, tables["zone"], zones, hours)
+        for id_, (table, _options) in tables["upstream"].items():
+            for zone in table.send.zones or ():
+                if zone not in zones:
+                    at = ("upstream", id_, "send", "zones")
+                    self._note(at, f'there is no zone "{zone}"{hint(zone, zones)}')
+        self._ports(tables["link"])
+        self._twins([*tables["counter"].values(), *tables["till"].values()])
+        for id_ in set(tables["counter"]) & set(tables["till"]):
+            self._note(("till", id_), "a counter has this id too")
+
+    def _day_start(self, site: SiteTable, windows: WindowsTable) -> None:
+        minutes = site.day_start_min
+        start, zone = time(minutes // 60, minutes % 60), ZoneInfo(site.timezone)
+        days = (date(year, month, 15) for year in YEARS for month in range(1, 13))
+        if any(
+            int(datetime.combine(day, start, zone).astimezone(UTC).timestamp()) % windows.size_s
+            for day in days
+        ):
+            self._note(
+                ("site", "day_start"),
+                f"{site.day_start} in {site.timezone} is not on the edge of a window of {windows.size_s} s",
+            )
+
+    def _listen(self, http: HttpTable) -> None:
+        if not is_loopback(http.host) and http.token_file is None:
+            self._note(("http", "listen"), f"{http.host} is open to others: token_file is needed")
+
+    def _ports(self, links: dict[str, tuple[str, Any]]) -> None:
+        taken: dict[str, str] = {}
+        for id_, (over, options) in links.items():
+            if over != "serial":
+                continue
+            if options.port in taken:
+                other = taken[options.port]
+                self._note(("link", id_, "options", "port"), f"link {other} has this port too")
+            taken.setdefault(options.port, id_)
+
+    def _twins(self, members: list[Counter]) -> None:
+        """Two that would count the same thing."""
+        taken: dict[tuple[object, ...], str] = {}
+        for one in members:
+            for thing in _claims(one):
+                if thing in taken:
+                    kind = "till" if one.till else "counter"
+                    where = "address" if one.family.kind is Kind.EXCHANGE else "device"
+                    self._note(
+                        (kind, one.id),
+                        f"{kind} {taken[thing]} has the same {where} on link {one.link}",
+                    )
+                    break
+                taken[thing] = one.id
+
+
+def _claims(one: Counter) -> list[tuple[object, ...]]:
+    """What a counter claims for itself: an address on a bus, or a device's lines in a topic."""
+    if one.family.kind is Kind.EXCHANGE:
+        address = getattr(one.device.options, "address", None)
+        return [(one.link, one.driver, str(address or one.device.options))]
+    match = one.family.match(one.device)
+    topics = one.family.topics(one.device) or ("",)
+    return [
+        (one.link, one.driver, one.till, topic, match.counter, line)
+        for topic in topics
+        for line in (match.lines or ("",))
+    ]

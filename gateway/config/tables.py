@@ -1,0 +1,351 @@
+"""The tables of the configuration file: these models are its schema."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from gateway.errors import ConfigurationError
+from gateway.model import Basis, Resets
+
+ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+SIZES_S = (60, 300, 900, 1800, 3600)
+WEEK_S = 7 * 24 * 3600
+OVER = ("serial", "mqtt")
+LATER_OVER = ("tcp", "push", "pull", "folder", "gpio")
+LATER_TABLES = ("push",)
+
+
+class Table(BaseModel):
+    """A table whose every key is known; TOML has types, so nothing is converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+
+def _id(text: str) -> str:
+    if not ID.fullmatch(text):
+        raise ValueError(f'"{text}" is no id: lower case letters, digits and -, at most 63')
+    return text
+
+
+def _listen(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isdecimal() and int(port) < 65536):
+        raise ValueError(f'must be "ADDRESS:PORT", not "{text}"')
+    return text
+
+
+def _timezone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f'unknown timezone "{text}"') from None
+    return text
+
+
+def _day_start(text: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise ValueError(f'must be "HH:MM", not "{text}"')
+    return text
+
+
+def _size(size_s: int) -> int:
+    if size_s not in SIZES_S:
+        raise ValueError(f"must be one of {', '.join(map(str, SIZES_S))}, not {size_s}")
+    return size_s
+
+
+def _currency(text: str) -> str:
+    if not re.fullmatch("[A-Z]{3}", text):
+        raise ValueError(f'must be three capital letters like "NOK", not "{text}"')
+    return text
+
+
+def is_loopback(host: str) -> bool:
+    """Names count only when they cannot mean another machine."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def read_secret(path: str | Path) -> str:
+    """The first line of a secret's file. Raises ConfigurationError."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError([f"{path}: cannot be read: {error}"]) from error
+    return lines[0] if lines else ""
+
+
+Id: TypeAlias = Annotated[str, AfterValidator(_id)]
+Size: TypeAlias = Annotated[int, AfterValidator(_size)]
+Currency: TypeAlias = Annotated[str, AfterValidator(_currency)]
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
+def _own_name() -> str:
+    name = re.sub("[^a-z0-9-]+", "-", platform.node().partition(".")[0].lower()).strip("-")
+    return name[:63] or "gateway"
+
+
+class GatewayTable(Table):
+    """This box."""
+
+    id: Id = Field(default_factory=_own_name, description="id of this gateway; default: the host name")
+    data_dir: Annotated[Path, Field(strict=False)] = Field(
+        Path("/var/lib/counter-gateway"),
+        description="directory of the buffer and the control socket; relative: beside this file",
+    )
+    commit_interval_s: float = Field(1.0, gt=0, le=60, description="longest wait of polled totals, seconds")
+
+
+class ClockTable(Table):
+    """When the wall clock is believed."""
+
+    trust: Literal["kernel", "rtc", "always"] = Field(
+        "kernel",
+        description="kernel: once synchronised; rtc: the box has a battery-backed clock; always: believe it",
+    )
+
+
+class SiteTable(Table):
+    """The place."""
+
+    id: Id = Field(description="id of the site; part of every event")
+    name: str = Field("", description="free name, for people")
+    timezone: Annotated[str, AfterValidator(_timezone)] = Field(description="IANA name, e.g. Europe/Oslo")
+    currency: Currency = Field("XXX", description="ISO 4217 code of amounts whose source names none")
+    day_start: Annotated[str, AfterValidator(_day_start)] = Field(
+        "00:00", description="local time at which a business day begins; must lie on a window edge"
+    )
+    hours: str | None = Field(None, description="name of an [hours] table; a zone may name another")
+
+    @property
+    def day_start_min(self) -> int:
+        """Minutes after local midnight."""
+        return int(self.day_start[:2]) * 60 + int(self.day_start[3:])
+
+
+class WindowsTable(Table):
+    """Aggregation."""
+
+    size_s: Size = Field(900, description="window length in seconds: 60, 300, 900, 1800 or 3600")
+    allowed_lateness_s: float = Field(
+        60.0, ge=0, le=86400, description="delays the first close only, seconds"
+    )
+    min_completeness: float = Field(0.8, ge=0, le=1, description="below it a ratio is unknown, 0 to 1")
+    readings_days: int = Field(35, ge=1, le=3660, description="days that readings are kept")
+    retention_days: int = Field(400, ge=1, le=36600, description="days that aggregates are kept")
+
+    @model_validator(mode="after")
+    def _order(self) -> WindowsTable:
+        if self.retention_days < self.readings_days:
+            raise ValueError("retention_days: must not be less than readings_days")
+        return self
+
+
+class HttpTable(Table):
+    """Page, API and metrics."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = Field(
+        "127.0.0.1:8080", description="address and port; port 0 takes a free one"
+    )
+    token_file: str | None = Field(
+        None, description="file with the token that viewers present; needed when not on loopback"
+    )
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def token(self) -> str | None:
+        """Raises ConfigurationError when the file is gone."""
+        return read_secret(self.token_file) if self.token_file else None
+
+
+class LogTable(Table):
+    """What is written to the journal."""
+
+    level: Level = Field("info", description="debug, info, warning or error")
+    rooms: dict[str, Level] = Field(
+        default_factory=dict, description='level of single rooms, e.g. { links = "debug" }'
+    )
+
+
+class SerialOptions(Table):
+    """A serial port or RS-485 bus."""
+
+    port: str = Field(min_length=1, description="device, best a name below /dev/serial/by-path/ or by-id/")
+    baudrate: int = Field(9600, ge=50, le=4_000_000, description="bits per second")
+    bytesize: Literal[5, 6, 7, 8] = Field(8, description="data bits")
+    parity: Literal["N", "E", "O", "M", "S"] = Field("N", description="none, even, odd, mark or space")
+    stopbits: float = Field(1.0, ge=1, le=2, multiple_of=0.5, description="1, 1.5 or 2")
+    poll_s: float = Field(5.0, gt=0, le=3600, description="every counter is asked this often, seconds")
+    echo: bool = Field(False, description="the adapter hears its own questions")
+
+
+def _version(given: Any) -> Any:
+    return str(given) if given in (5, 3.1) and not isinstance(given, bool) else given
+
+
+class MqttOptions(Table):
+    """A broker."""
+
+    host: str = Field(min_length=1, description="name or address of the broker")
+    port: int = Field(0, ge=0, le=65535, description="default 1883, with TLS 8883")
+    version: Annotated[Literal["5", "3.1.1"], BeforeValidator(_version)] = Field(
+        "5", description="MQTT version"
+    )
+    client_id: str = Field("", max_length=128, description="default: gateway id and link id")
+    username: str | None = Field(None, description="user at the broker")
+    password_file: str | None = Field(None, description="file with its password")
+    tls: bool = Field(False, description="encrypt; also switched on by ca_file or cert_file")
+    ca_file: str | None = Field(None, description="PEM of the authority to trust instead of the system's")
+    cert_file: str | None = Field(None, description="PEM of our client certificate")
+    key_file: str | None = Field(None, description="PEM of its key")
+    keepalive_s: int = Field(30, ge=5, le=65535, description="longest silence of the connection, seconds")
+    session_expiry_s: int = Field(
+        WEEK_S, ge=60, le=0xFFFFFFFF, description="how long the broker keeps our session, seconds (MQTT 5)"
+    )
+    receive_maximum: int = Field(1000, ge=1, le=65535, description="messages in flight before we acknowledge")
+    max_payload_bytes: int = Field(262_144, ge=256, le=16 << 20, description="larger messages are refused")
+    silence_s: float = Field(
+        0.0, ge=0, le=7 * 86400, description="without a message this long we connect anew, seconds; 0: never"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        tls = given.get("tls", bool(given.get("ca_file") or given.get("cert_file")))
+        return {"port": 8883 if tls is True else 1883, **given, "tls": tls}
+
+    @model_validator(mode="after")
+    def _pairs(self) -> MqttOptions:
+        if self.password_file and not self.username:
+            raise ValueError("username: missing beside password_file")
+        if self.key_file and not self.cert_file:
+            raise ValueError("cert_file: missing beside key_file")
+        return self
+
+    @property
+    def password(self) -> str | None:
+        """Raises ConfigurationError when the file is gone."""
+        return read_secret(self.password_file) if self.password_file else None
+
+
+class LinkTable(Table):
+    """A port, bus or broker."""
+
+    over: Literal["serial", "mqtt"] = Field(description="what kind of link it is")
+    options: dict[str, Any] = Field(default_factory=dict, description="of that kind")
+
+
+class LineKeys(Table):
+    """How a line is counted; may stand at the counter (for all its lines) or at one line."""
+
+    basis: Annotated[Basis, Field(strict=False)] | None = Field(
+        None, description="delta, total or event: what the line counts by; default: by its driver"
+    )
+    max_per_s: float = Field(5.0, ge=0, le=1000, description="physical limit, persons per second; 0: none")
+    reversed: bool = Field(False, description="the device's in is our out")
+    counts: Literal["up", "down"] = Field("up", description="which way its total runs")
+    resets: Annotated[Resets, Field(strict=False)] | None = Field(
+        None, description="never, power or daily: when a total restarts by itself; default: by its driver"
+    )
+    expect_s: float | None = Field(
+        None, gt=0, le=86400, description="longest silence that counts as watched, seconds"
+    )
+
+
+class CounterTable(LineKeys):
+    """A device that watches lines. Its driver's options and, for one line, that line's stand here too."""
+
+    link: str = Field(description="id of its link")
+    driver: str = Field(description="name of its driver")
+    name: str = Field("", description="free name, for people")
+    serial: str | None = Field(None, description="serial number; a new one begins a new register")
+    lines: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="lines of a device that has several, by our names"
+    )
+
+
+class TillTable(Table):
+    """The origin of receipts. Its driver's options stand here too."""
+
+    link: str = Field(description="id of its link")
+    driver: str = Field(description="name of its driver")
+    name: str = Field("", description="free name, for people")
+    currency: Currency | None = Field(None, description="ISO 4217 code; default: the site's")
+    expect_s: float | None = Field(
+        None, gt=0, le=86400, description="longest silence that counts as watched, seconds"
+    )
+
+
+class ZoneTable(Table):
+    """What lines enclose. Members: "counter", "counter/line"; a leading minus sees it from the other side."""
+
+    kind: Literal["mall", "floor", "store", "area", "street"] = Field(description="what kind of place")
+    name: str = Field("", description="free name, for people")
+    parent: str | None = Field(None, description="id of the zone around it")
+    entrances: list[str] = Field(default_factory=list, description="lines that people enter and leave by")
+    passing: list[str] = Field(default_factory=list, description="lines in front, for the capture rate")
+    tills: list[str] = Field(default_factory=list, description="ids of its tills")
+    was: list[Id] = Field(default_factory=list, description="former ids, whose history is joined")
+    hours: str | None = Field(None, description="name of an [hours] table instead of the site's")
+
+
+class SendTable(Table):
+    """What an upstream is sent."""
+
+    zones: list[str] | None = Field(None, description="ids of zones; default: all")
+    sizes_s: list[Size] | None = Field(None, description="window lengths, seconds; default: [windows] size_s")
+    alarms: bool = Field(False, description="alarms too")
+
+
+class UpstreamTable(Table):
+    """A receiver of aggregates."""
+
+    driver: str = Field(description="name of its driver")
+    options: dict[str, Any] = Field(default_factory=dict, description="of that driver")
+    send: SendTable = Field(
+        default_factory=lambda: SendTable.model_validate({}),
+        description="what it is sent; default: everything",
+    )
+    replay_per_s: float = Field(50.0, gt=0, le=100_000, description="pace of a backlog, events per second")
+    from_: str | None = Field(
+        None, alias="from", description="begin with this instant (RFC 3339); default: the next window"
+    )
+
+
+SINGLE: dict[str, type[Table]] = {
+    "gateway": GatewayTable,
+    "clock": ClockTable,
+    "site": SiteTable,
+    "windows": WindowsTable,
+    "http": HttpTable,
+    "log": LogTable,
+}
+KEYED: dict[str, type[Table]] = {
+    "link": LinkTable,
+    "counter": CounterTable,
+    "till": TillTable,
+    "zone": ZoneTable,
+    "upstream": UpstreamTable,
+}
+LINK_OPTIONS: dict[str, type[Table]] = {"serial": SerialOptions, "mqtt": MqttOptions}
+TABLES: Sequence[str] = ("include", *SINGLE, "hours", *KEYED, "mapping")

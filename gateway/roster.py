@@ -1,0 +1,271 @@
+"""Who is who: a device's own id and line → the configured counter and line, oriented so that in is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from gateway.config import Config, Counter
+from gateway.driver import Device, Driver, Family, Kind
+from gateway.model import (
+    MAIN_LINE,
+    Booking,
+    Crossings,
+    Damaged,
+    Ignored,
+    Item,
+    LineRule,
+    Occupancy,
+    Register,
+    Status,
+    Transactions,
+    ZoneSpec,
+)
+
+REMEMBERED_TOPICS = 10_000
+REMEMBERED_STRANGERS = 256
+
+
+@dataclass(slots=True)
+class Resolved:
+    """What one message or poll came to."""
+
+    bookings: list[Booking] = field(default_factory=list)
+    statuses: list[tuple[str, Status]] = field(default_factory=list)
+    unknown: int = 0  # items of devices or lines that are not configured
+    damaged: list[Damaged] = field(default_factory=list)
+    ignored: list[Ignored] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Route:
+    """One counter or till as its decoder's items find it. `lines`: device line → (our line, reversed)."""
+
+    counter: str
+    till: bool
+    device: str | None  # the id that the payload must carry
+    topics: tuple[str, ...]
+    serial: str | None
+    lines: dict[str, tuple[str, bool]]
+    adopts: tuple[str, bool] | None  # the only line, not yet given to a device line
+
+    def line(self, name: str) -> tuple[str, bool] | None:
+        """The first device line heard becomes the only line of a counter that named none."""
+        if self.adopts is not None:
+            self.lines[name], self.adopts = self.adopts, None
+        return self.lines.get(name)
+
+
+@dataclass(slots=True)
+class _Directory:
+    """Routes for one topic: by the device's own id, and those that take any id."""
+
+    named: dict[str, list[_Route]] = field(default_factory=dict)
+    any: list[_Route] = field(default_factory=list)
+
+    def add(self, route: _Route) -> None:
+        (self.any if route.device is None else self.named.setdefault(route.device, [])).append(route)
+
+    def find(self, device: str) -> list[_Route]:
+        return self.named.get(device) or self.any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """One decoder on one link, serving the counters and tills whose messages it can tell apart."""
+
+    link: str
+    family: Family
+    device: Device
+    driver: Driver
+    topics: tuple[str, ...]
+    counters: tuple[str, ...]  # ids of counters and tills
+    routes: tuple[_Route, ...] = field(repr=False)
+    selective: bool = False  # its lines were chosen, or others listen too: an unknown line is no stranger
+    by_topic: dict[str, tuple[_Directory, _Directory]] = field(default_factory=dict, repr=False)
+
+
+class Roster:
+    """All counters and tills of a configuration."""
+
+    def __init__(self, config: Config) -> None:
+        members = [*config.counter.values(), *config.till.values()]
+        self.rules: list[LineRule] = [_rule(one, line) for one in members for line in one.lines]
+        self.zones: list[ZoneSpec] = config.zones()
+        self.strangers: dict[tuple[str, str, str], int] = {}  # (link, device, line) → items, bounded
+        self._sources: dict[str, list[Source]] = {link: [] for link in config.link}
+        for link in config.link:
+            self._sources[link] = _sources([one for one in members if one.link == link])
+
+    def sources(self, link: str) -> list[Source]:
+        """The decoders of a link."""
+        return self._sources[link]
+
+    def resolve(self, source: Source, items: Iterable[Item], topic: str = "") -> Resolved:
+        """Items of one message or poll as bookings of configured lines."""
+        resolved = Resolved()
+        directories = source.by_topic.get(topic) or _directories(source, topic)
+        for item in items:
+            if isinstance(item, Crossings | Register | Occupancy):
+                self._book(resolved, source, directories[0].find(item.counter), item, item.counter, item.line)
+            elif isinstance(item, Transactions):
+                self._book(resolved, source, directories[1].find(item.till), item, item.till, MAIN_LINE)
+            elif isinstance(item, Status):
+                for directory in directories:
+                    resolved.statuses += [(route.counter, item) for route in directory.find(item.counter)]
+            elif isinstance(item, Damaged):
+                resolved.damaged.append(item)
+            else:
+                resolved.ignored.append(item)
+        return resolved
+
+    def _book(
+        self,
+        resolved: Resolved,
+        source: Source,
+        routes: Sequence[_Route],
+        item: Crossings | Register | Occupancy | Transactions,
+        device: str,
+        name: str,
+    ) -> None:
+        booked = False
+        for route in routes:
+            line = route.lines.get(name) or (route.line(name) if route.adopts else None)
+            if line is not None:
+                reading = _oriented(item, line[1], route.serial)
+                resolved.bookings.append(Booking(route.counter, line[0], reading))
+                booked = True
+        if not booked and not (source.selective and routes):
+            resolved.unknown += 1
+            self._remember(source.link, device, name)
+
+    def _remember(self, link: str, device: str, line: str) -> None:
+        key = (link, device, line)
+        if key in self.strangers or len(self.strangers) < REMEMBERED_STRANGERS:
+            self.strangers[key] = self.strangers.get(key, 0) + 1
+
+
+def _oriented(
+    item: Crossings | Register | Occupancy | Transactions, reverse: bool, serial: str | None
+) -> Crossings | Register | Occupancy | Transactions:
+    if type(item) is Crossings and reverse:
+        return Crossings(
+            item.counter,
+            item.line,
+            item.start_ms,
+            item.end_ms,
+            item.outs,
+            item.ins,
+            item.passes,
+            item.key,
+            item.basis,
+            item.growing,
+        )
+    if type(item) is Register and (reverse or serial):
+        ins, outs = (item.total_out, item.total_in) if reverse else (item.total_in, item.total_out)
+        return Register(
+            item.counter,
+            item.line,
+            item.at_ms,
+            ins,
+            outs,
+            item.total_passes,
+            item.key,
+            f"{serial}/{item.epoch}" if serial else item.epoch,
+            item.modulus,
+            item.restart,
+        )
+    return item
+
+
+def _directories(source: Source, topic: str) -> tuple[_Directory, _Directory]:
+    """Of counters and of tills; filters are matched once per topic and remembered (bounded)."""
+    counters, tills = _Directory(), _Directory()
+    for route in source.routes:
+        if not topic or not route.topics or any(topic_fits(one, topic) for one in route.topics):
+            (tills if route.till else counters).add(route)
+    if len(source.by_topic) >= REMEMBERED_TOPICS:
+        source.by_topic.clear()
+    source.by_topic[topic] = counters, tills
+    return counters, tills
+
+
+def topic_fits(wanted: str, topic: str) -> bool:
+    """Does the MQTT filter bring this topic? Wildcards never match a leading `$`."""
+    if wanted == topic:
+        return True
+    levels, parts = wanted.split("/"), topic.split("/")
+    if topic.startswith("$") and levels[0] in ("+", "#"):
+        return False
+    for at, level in enumerate(levels):
+        if level == "#":
+            return True
+        if at >= len(parts) or level not in ("+", parts[at]):
+            return False
+    return len(levels) == len(parts)
+
+
+def _rule(one: Counter, name: str) -> LineRule:
+    line = one.lines[name]
+    return LineRule(
+        counter=one.id,
+        line=name,
+        till=one.till,
+        basis=line.basis,
+        max_per_s=line.max_per_s,
+        down=line.counts == "down",
+        resets=line.resets,
+        polled=one.polled,
+        expect_s=line.expect_s,
+    )
+
+
+def _sources(members: Sequence[Counter]) -> list[Source]:
+    """Those that differ in nothing a decoder looks at share one; a polled device always has its own."""
+    keys = {id(one): _decoder_key(one) for one in members}
+    ordered = sorted(members, key=lambda one: (one.family.kind is Kind.EXCHANGE, keys[id(one)]))
+    groups = [list(group) for _, group in groupby(ordered, key=lambda one: keys[id(one)])]
+    alone = len({id(group[0].family) for group in groups}) == len(groups) == 1
+    return [_source(group, alone=alone) for group in groups]
+
+
+def _decoder_key(one: Counter) -> str:
+    options = one.device.options
+    if one.family.kind is Kind.EXCHANGE:
+        return f"{one.driver} {one.till} {one.id}"
+    told_apart = {"topic", "match", "serial"}
+    kept = options.model_dump(mode="json", exclude=told_apart)
+    return f"{one.driver} {one.device.site} {kept!r}"
+
+
+def _source(group: Sequence[Counter], *, alone: bool) -> Source:
+    first = group[0]
+    several = len(group) > 1
+    device = first.device
+    if several:  # no line names of one counter: the payload's own reach the roster
+        device = Device(device.options, {}, device.site, device.shared)
+    routes = tuple(_route(one) for one in group)
+    return Source(
+        link=first.link,
+        family=first.family,
+        device=device,
+        driver=first.family.open(device),
+        topics=tuple(dict.fromkeys(topic for route in routes for topic in route.topics)),
+        counters=tuple(one.id for one in group),
+        routes=routes,
+        selective=not alone or any(one.device.lines for one in group),
+    )
+
+
+def _route(one: Counter) -> _Route:
+    match = one.family.match(one.device)
+    ours: Mapping[str, str] = match.lines or {}
+    if not ours and set(one.lines) != {MAIN_LINE}:
+        ours = {name: name for name in one.lines}
+    lines = {theirs: (name, one.lines[name].reversed) for theirs, name in ours.items() if name in one.lines}
+    adopts = None if lines else (MAIN_LINE, one.lines[MAIN_LINE].reversed)
+    topics = tuple(one.family.topics(one.device))
+    if one.till:
+        lines, adopts = {MAIN_LINE: (MAIN_LINE, False)}, None
+    return _Route(one.id, one.till, match.counter, topics, one.serial, lines, adopts)
