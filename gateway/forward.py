@@ -26,6 +26,7 @@ LIVE_S = 2 * 3600  # windows that began longer ago than this are backlog; the lo
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 FIRST_SLOW_S, LAST_SLOW_S = 60.0, 300.0  # while the operator must act
 LOOK_S = 60.0  # an idle pump looks by itself, should a wake ever be missed
+CLOSE_ENOUGH_S = 0.001  # what rounding leaves of a wait is none
 GRACE_S = 3.0  # for an answer that is on its way when we stop
 
 
@@ -82,7 +83,8 @@ class Pace:
         """Seconds until `events` may go."""
         self._tokens = min(self._most, self._tokens + (now_s - self._at_s) * self._rate)
         self._at_s = now_s
-        return max(0.0, (events - self._tokens) / self._rate)
+        wait_s = (events - self._tokens) / self._rate
+        return wait_s if wait_s > CLOSE_ENOUGH_S else 0.0
 
     def spend(self, events: int) -> None:
         self._tokens -= events
