@@ -140,7 +140,7 @@ class Connection:
                 context.load_cert_chain(options.cert_file, options.key_file)
             wire.tls_set_context(context)
         if wire.v5:
-            properties = Properties(PacketTypes.CONNECT)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = options.session_expiry_s
             properties.ReceiveMaximum = options.receive_maximum
             # paho's default would begin every process with a clean session
@@ -154,14 +154,21 @@ class Connection:
 
     def _attach(self) -> None:
         """From here on the loop does what paho's thread would."""
-        wire, loop = self._wire, self._loop
+        wire = self._wire
         wire.on_socket_close = lambda _client, _data, sock: self._detach(sock)
-        wire.on_socket_register_write = lambda _client, _data, sock: loop.add_writer(sock, wire.loop_write)
-        wire.on_socket_unregister_write = lambda _client, _data, sock: loop.remove_writer(sock)
+        wire.on_socket_register_write = lambda _client, _data, sock: self._write(sock)
+        wire.on_socket_unregister_write = lambda _client, _data, sock: self._stop_writing(sock)
         sock = wire.socket()
         if sock is not None and wire.want_write():
-            loop.add_writer(sock, wire.loop_write)
+            self._write(sock)
         self._resume()
+
+    def _write(self, sock: Any) -> None:
+        self._loop.add_writer(sock, self._wire.loop_write)
+
+    def _stop_writing(self, sock: Any) -> None:
+        if not self._loop.is_closed():
+            self._loop.remove_writer(sock)
 
     def _detach(self, sock: Any) -> None:
         if not self._loop.is_closed():  # paho also calls this from __del__

@@ -7,6 +7,8 @@ packet goes the ordinary way through paho, which reads from the same buffer.
 
 from __future__ import annotations
 
+import socket
+import ssl
 import struct
 import time
 from typing import TypeAlias
@@ -66,6 +68,21 @@ class Wire(Client):
         self._skip = 0
         self._oversized: Publish | None = None
         self.ended: OSError | None = None  # why nothing more can be read
+
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+        """paho's own leaves the socket open when the handshake fails, once for every attempt."""
+        assert self._ssl_context is not None  # noqa: S101 - paho calls this only with one
+        sock: socket.socket = tcp_sock
+        try:
+            sock = tls = self._ssl_context.wrap_socket(
+                tcp_sock, server_hostname=self.host, do_handshake_on_connect=False
+            )
+            tls.settimeout(self.connect_timeout)
+            tls.do_handshake()
+        except BaseException:
+            sock.close()
+            raise
+        return tls
 
     @property
     def buffered(self) -> bool:

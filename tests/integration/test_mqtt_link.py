@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from gateway.driver import Message
 from gateway.links.mqtt import MqttLink
 from gateway.model import Crossings, Damaged, DamageReason, Delivery, Ignored, Item, Register, Stamp
 from simulators.publisher import Publisher
-from tests.brokers import Mosquitto, Nats
+from tests.brokers import Mosquitto, Nats, free_port
 
 TOPIC = "counters/door/data"
 
@@ -430,6 +432,68 @@ async def test_mqtt_3_1_1_keeps_its_session_at_nats(nats: Nats) -> None:
         assert set(ingest.numbers()) == set(range(5))
         ingest.commit()
         await until(lambda: rig.link.acknowledgements.sent >= 5)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of its own for 127.0.0.1; the key stands beside it."""
+    path = tmp_path / "broker.crt"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=broker",
+    ]
+    files = [
+        "-keyout",
+        str(tmp_path / "broker.key"),
+        "-out",
+        str(path),
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
+    subprocess.run([*command, *files], check=True, capture_output=True)
+    return path
+
+
+@pytest.mark.needs("mosquitto", "openssl")
+async def test_tls_leaves_nothing_behind_in_its_buffer(certificate: Path, tmp_path: Path) -> None:
+    broker = Mosquitto(
+        tmp_path / "tls", f"certfile {certificate}", f"keyfile {certificate.with_suffix('.key')}"
+    )
+    plain = free_port()
+    broker.settings += [f"listener {plain} 127.0.0.1", "max_inflight_messages 1000"]
+    broker.start()
+    try:
+        settings = Settings(broker.port, tls=True, ca_file=str(certificate))
+        async with running(settings) as rig:
+            payloads = [b'{"n": %d, "pad": "%s"}' % (n, b"x" * 9000) for n in range(300)]
+            await publish(plain, payloads)
+            await until(lambda: rig.link.acknowledgements.sent == 300)
+            assert rig.ingest.numbers() == list(range(300))
+        async with running(Settings(broker.port, tls=True), up=False) as stranger:
+            await until(lambda: "certificate verify failed" in stranger.link.state.error)
+    finally:
+        broker.kill()
+
+
+@pytest.mark.needs("mosquitto")
+async def test_stopping_waits_for_the_commit_of_what_was_taken(mosquitto: Mosquitto) -> None:
+    ingest = FakeIngest(by_hand=True)
+    async with running(Settings(mosquitto.port), ingest=ingest) as rig:
+        await publish(mosquitto.port, numbered([1, 2]))
+        await until(lambda: len(ingest.delivered) == 2)
+        rig.stop.set()
+        await asyncio.sleep(0.05)
+        ingest.commit()
+        await until(lambda: rig.link.acknowledgements.sent == 2)
+        assert rig.link.acknowledgements.stale == 0
 
 
 @pytest.mark.needs("mosquitto")
