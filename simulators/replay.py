@@ -11,6 +11,7 @@ import json
 import random
 import time
 from collections.abc import Iterator, Sequence
+from math import ceil
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ from simulators.recorded import DATASETS, Delta, Recording, Sold, Total, load
 from simulators.timing import rfc3339
 from simulators.truth import FACTS, Truth, Zone
 
-ROWS = 60  # in one message
+ROWS = 20  # in one message
 REPEATED = 0.05  # share of messages that come twice
 DAY_MS = 86_400_000
 DCON_MODULUS = 1 << 32
@@ -102,7 +103,7 @@ def messages(recording: Recording, seed: int) -> list[tuple[str, bytes]]:
     chance = random.Random(seed)
     loose = [_message(name, rows) for name, told in recording.deltas.items() for rows in _cut(told)]
     loose += [_message(till, rows) for till, told in recording.receipts.items() for rows in _cut(told)]
-    loose += chance.sample(loose, round(len(loose) * REPEATED))
+    loose += chance.sample(loose, ceil(len(loose) * REPEATED))
     chance.shuffle(loose)
     for name, told in recording.totals.items():
         for rows in _cut(told):
