@@ -1,0 +1,207 @@
+"""The composition root: configuration → objects → running layers.
+
+Layers are nested (store → web → forward → closing → ingest → links); unwinding them is the order of stopping,
+each step time-boxed. Edges retry for ever by themselves; an error in a core layer ends the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway import systemd
+from gateway.clock import Clock
+from gateway.closing import Closing
+from gateway.config import Config
+from gateway.control import ControlServer
+from gateway.forward import Pump
+from gateway.health import HealthSource
+from gateway.ingest import Ingest
+from gateway.links import Link, open_link
+from gateway.roster import Roster
+from gateway.store import Grid, Reader, Store, UpstreamPlan
+from gateway.upstreams import load_upstream
+from gateway.web import serve
+
+log = logging.getLogger("gateway.app")
+
+STEP_S = 3.0  # each layer's time to stop; six layers stay under systemd's 20 s
+PING_S = 10.0
+
+Run = Callable[[asyncio.Event], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The objects of one run, for whoever wants to look at them."""
+
+    config: Config
+    clock: Clock
+    store: Store
+    reader: Reader
+    roster: Roster
+    ingest: Ingest
+    closing: Closing
+    pumps: Sequence[Pump]
+    links: Sequence[Link]
+    health: HealthSource
+    failed: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+def sizes_of(config: Config) -> list[int]:
+    """The configured window size and every size an upstream asks for, in seconds."""
+    sizes = {config.windows.size_s}
+    for upstream in config.upstream.values():
+        sizes.update(upstream.send.sizes_s or ())
+    return sorted(sizes)
+
+
+def plans_of(config: Config) -> dict[str, UpstreamPlan]:
+    """What each upstream is to be sent."""
+    return {
+        name: UpstreamPlan(
+            zones=tuple(upstream.send.zones) if upstream.send.zones else None,
+            sizes_s=tuple(upstream.send.sizes_s or (config.windows.size_s,)),
+        )
+        for name, upstream in config.upstream.items()
+    }
+
+
+async def run(config: Config, clock: Clock, stop: asyncio.Event, reload: asyncio.Event | None = None) -> bool:
+    """Run until `stop` (False) or `reload` (True) is set. Raises what a core layer could not survive."""
+    reload = reload or asyncio.Event()
+    async with gateway(config, clock) as running:
+        systemd.notify("READY=1\nSTATUS=counting")
+        log.info("ready: %d links, %d lines", len(running.links), len(running.roster.rules))
+        await _first(stop, reload, running.failed)
+        systemd.notify("STOPPING=1" if not reload.is_set() else "RELOADING=1")
+    if running.failed.done():
+        running.failed.result()
+    return reload.is_set() and not stop.is_set()
+
+
+async def _first(stop: asyncio.Event, reload: asyncio.Event, failed: asyncio.Future[None]) -> None:
+    waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(event.wait()) for event in (stop, reload)]
+    await asyncio.wait([*waits, failed], return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+
+
+@asynccontextmanager
+async def gateway(config: Config, clock: Clock) -> AsyncIterator[Gateway]:
+    """All layers running; leaving stops them from the edges inwards."""
+    roster = Roster(config)
+    async with _store(config, clock, roster) as store:
+        ingest = Ingest(store, roster, clock, config.gateway.commit_interval_s)
+        reader = store.reader()
+        pumps = [_pump(name, config, store, clock) for name in config.upstream]
+        closing = Closing(store, clock, lambda: _wake(pumps))
+        links = [_link(name, config, roster, clock, ingest, store) for name in config.link]
+        health = HealthSource(config, roster, reader, links, pumps, ingest, clock, closing)
+        running = Gateway(config, clock, store, reader, roster, ingest, closing, pumps, links, health)
+        async with (
+            serve(config, health),
+            ControlServer(config.gateway.data_dir, health, ingest),
+            _layer(running, "forward", [pump.run for pump in pumps]),
+            _layer(running, "closing", [closing.run, _watchdog(store)]),
+            _layer(running, "ingest", [ingest.run]),
+            _layer(running, "links", [link.run for link in links]),
+        ):
+            health.ready = True
+            yield running
+
+
+@asynccontextmanager
+async def _store(config: Config, clock: Clock, roster: Roster) -> AsyncIterator[Store]:
+    now = clock.stamp()
+    simulated = str(clock.simulation) if clock.simulation else None
+    store = await Store.open(config.gateway.data_dir, now=now, simulated=simulated)
+    try:
+        site, windows = config.site, config.windows
+        grid = Grid(
+            site=site.id,
+            gateway=config.gateway.id,
+            size_s=windows.size_s,
+            timezone=site.timezone,
+            day_start_min=site.day_start_min,
+            currency=site.currency,
+            allowed_lateness_s=windows.allowed_lateness_s,
+            min_completeness=windows.min_completeness,
+            readings_days=windows.readings_days,
+            retention_days=windows.retention_days,
+        )
+        await store.configure(
+            roster.rules, roster.zones, plans_of(config), sizes_of(config), grid, now, config.open_hours()
+        )
+        yield store
+    finally:
+        await store.aclose()
+
+
+def _wake(pumps: Sequence[Pump]) -> None:
+    for pump in pumps:
+        pump.wake()
+
+
+def _pump(name: str, config: Config, store: Store, clock: Clock) -> Pump:
+    upstream = config.upstream[name]
+    driver = load_upstream(upstream.driver)
+    receiver = driver.open(upstream.options, Path, clock)
+    return Pump(name, receiver, store, clock, upstream.replay_per_s)
+
+
+def _link(name: str, config: Config, roster: Roster, clock: Clock, ingest: Ingest, store: Store) -> Link:
+    async def begin_session(present: bool) -> int:
+        return await store.begin_session(name, present)
+
+    link = config.link[name]
+    return open_link(name, link, roster.sources(name), clock, ingest, config.gateway.id, begin_session)
+
+
+@asynccontextmanager
+async def _layer(running: Gateway, name: str, runs: Sequence[Run]) -> AsyncIterator[None]:
+    """Tasks that stop by themselves when told, within STEP_S; one that fails ends the whole run."""
+    stop = asyncio.Event()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error and not running.failed.done():
+            log.error("%s failed", name, exc_info=error)
+            running.failed.set_exception(error)
+
+    tasks = [asyncio.create_task(_as_coroutine(run, stop), name=name) for run in runs]
+    for task in tasks:
+        task.add_done_callback(ended)
+    try:
+        yield
+    finally:
+        stop.set()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=STEP_S)
+            for task in late:
+                log.warning("%s did not stop within %g s", name, STEP_S)
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+async def _as_coroutine(run: Run, stop: asyncio.Event) -> None:
+    await run(stop)
+
+
+def _watchdog(store: Store) -> Run:
+    """A sign of life to systemd, only after a round trip through the store."""
+    interval_s = systemd.watchdog_interval_s()
+
+    async def run(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await store.ping()
+            systemd.notify("WATCHDOG=1")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), interval_s or PING_S)
+
+    return run
