@@ -13,7 +13,10 @@ class HttpTable(Protocol):
     """`[http]` of a configuration."""
 
     @property
-    def listen(self) -> str: ...
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
 
     @property
     def token(self) -> str | None: ...
@@ -28,5 +31,5 @@ def serve(config: WithHttp, health: Source) -> AbstractAsyncContextManager[tuple
     """The local HTTP while the context lasts; it gives the bound (host, port)."""
     from gateway.web.routes import serving
 
-    host, _, port = config.http.listen.rpartition(":")
-    return serving(health, host, int(port), config.http.token)
+    http = config.http
+    return serving(health, http.host, http.port, http.token)

@@ -6,11 +6,13 @@ import asyncio
 import json
 import socket
 import stat
+import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from gateway import control
 from gateway.commands import status, tail
@@ -257,3 +259,49 @@ async def test_too_many_clients_are_turned_away(tmp_path: Path) -> None:
             viewer.writer.close()
         await until(lambda: not ingest.listeners)
         assert len(await asked(tmp_path, "status")) == 1
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Path:
+    """A configuration file whose data directory is this test's own."""
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        f'[gateway]\nid = "box"\ndata_dir = "{tmp_path}"\n[site]\nid = "fjord"\ntimezone = "Europe/Oslo"\n'
+    )
+    return path
+
+
+async def run(command: Any, path: Path, *args: str) -> Result:
+    return await asyncio.to_thread(CliRunner().invoke, command, ["-c", str(path), *args])
+
+
+@pytest.mark.parametrize("command", [status.command, tail.command], ids=["status", "tail"])
+async def test_without_a_daemon_exit_1_in_words(configured: Path, command: Any) -> None:
+    done = await run(command, configured)
+    assert done.exit_code == 1
+    assert "no daemon answers at" in done.output
+
+
+async def test_status_command(configured: Path, tmp_path: Path) -> None:
+    async with ControlServer(tmp_path, FakeHealth(), FakeIngest()):
+        text = await run(status.command, configured)
+        data = await run(status.command, configured, "--json")
+    assert (text.exit_code, data.exit_code) == (0, 0)
+    assert "books balanced" in text.output
+    assert json.loads(data.output)["version"] == "0.1.0"
+
+
+async def test_tail_command_ends_with_the_daemon(configured: Path, tmp_path: Path) -> None:
+    ingest = FakeIngest()
+    async with ControlServer(tmp_path, FakeHealth(), ingest):
+        command = [sys.executable, "-m", "gateway", "tail", "--json", "-c", str(configured)]
+        pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+        tailing = await asyncio.create_subprocess_exec(*command, **pipes)
+        await until(lambda: ingest.listeners)
+        ingest.commit(Register("d", "l", STAMP.wall_ms, total_in=5))
+        assert tailing.stdout is not None
+        line = await asyncio.wait_for(tailing.stdout.readline(), 20)
+        assert json.loads(line)["total_in"] == 5
+    _, errors = await asyncio.wait_for(tailing.communicate(), 20)
+    assert tailing.returncode == 1
+    assert b"the daemon stopped" in errors
