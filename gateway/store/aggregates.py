@@ -237,21 +237,32 @@ class Closer:
     # -- restating -----------------------------------------------------------------------------------------
 
     def _restate(self, limit: int) -> int:
-        mono = self.now.mono_ms
-        binds = {"settled": mono - SETTLE_MS, "mono": mono, "patience": mono - PATIENCE_MS, "limit": limit}
-        rows = self.con.execute(DUE_DIRTY, binds).fetchall()
+        """Recompute dirty windows, also those that an odd change soils on the way; then the zones they touch."""
         touched: dict[tuple[int, int, int], str] = {}
-        for size_s, start_ms, line_id in rows:
-            self.con.execute(
-                "DELETE FROM dirty WHERE size_s=? AND start_ms=? AND line_id=?", (size_s, start_ms, line_id)
-            )
-            why = self._write_line(line_id, size_s, start_ms)
-            for zone_id in self.memory.zones_of.get(line_id, ()) if why else ():
-                key = (zone_id, size_s, start_ms)
-                touched[key] = why if touched.get(key, why) == why else "late"
+        done = 0
+        while done < limit and (rows := self._due_dirty(limit - done)):
+            for size_s, start_ms, line_id in rows:
+                self._restate_line(line_id, size_s, start_ms, touched)
+            done += len(rows)
         for (zone_id, size_s, start_ms), why in sorted(touched.items()):
             self._restate_zone(self.memory.zones[zone_id], size_s, start_ms, why)
-        return len(rows)
+        self._sums.clear()
+        return done
+
+    def _due_dirty(self, limit: int) -> list[tuple[int, int, int]]:
+        mono = self.now.mono_ms
+        binds = {"settled": mono - SETTLE_MS, "mono": mono, "patience": mono - PATIENCE_MS, "limit": limit}
+        return self.con.execute(DUE_DIRTY, binds).fetchall()
+
+    def _restate_line(
+        self, line_id: int, size_s: int, start_ms: int, touched: dict[tuple[int, int, int], str]
+    ) -> None:
+        where = (size_s, start_ms, line_id)
+        self.con.execute("DELETE FROM dirty WHERE size_s=? AND start_ms=? AND line_id=?", where)
+        why = self._write_line(line_id, size_s, start_ms)
+        for zone_id in self.memory.zones_of.get(line_id, ()) if why else ():
+            key = (zone_id, size_s, start_ms)
+            touched[key] = why if touched.get(key, why) == why else "late"
 
     def _restate_zone(self, zone: Zone, size_s: int, start_ms: int, why: str) -> None:
         if start_ms >= self.memory.zone_through.get((zone.id, size_s), 0):
