@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
@@ -41,6 +42,8 @@ from gateway.upstreams import load_upstream
 from gateway.windows import Hours
 
 YEARS = range(2024, 2036)  # in which a business day's start must lie on a window edge
+STILL_CHECKED = (SiteTable, WindowsTable, ZoneTable)
+LISTS = frozenset({"entrances", "passing", "tills", "was"})
 T = TypeVar("T")
 
 
@@ -100,7 +103,8 @@ class Reading:
         except ValidationError as error:
             for key, sentence in sentences(model, error):
                 self._note((*at, *key), sentence)
-            return None
+            faulty = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
+            return _rest(model, raw, faulty) if model in STILL_CHECKED else None
 
     def _keyed(self, name: str, one: Callable[[str, Any], T | None]) -> dict[str, T]:
         raw = self._merged.tree.get(name, {})
@@ -152,7 +156,7 @@ class Reading:
             {id_: one for id_, one in raw.items() if isinstance(one, dict)} if isinstance(raw, dict) else {}
         )
         site: SiteTable | None = tables["site"]
-        place = Site(site.timezone, site.currency) if site else Site()
+        place = Site(site.timezone or "UTC", site.currency or "XXX") if site else Site()
         return Surroundings(self._merged, links, polls, place)
 
     def _upstream(self, id_: str, raw: dict[str, Any]) -> tuple[UpstreamTable, Options] | None:
@@ -165,6 +169,9 @@ class Reading:
                 self._note((*at, "driver"), str(error))
             return None
         options: Options | None = self._table((*at, "options"), model, raw.get("options", {}))
+        url = urlsplit(str(getattr(options, "url", "")))
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
+            self._note((*at, "options", "url"), "must be https, except on this machine")
         if "from" in raw and table is not None:
             file = self._merged.origin((*at, "from"))
             self.warnings.append(f"{file}: upstream.{id_}.from: not applied in this version")
@@ -176,7 +183,7 @@ class Reading:
         zones = set(self._merged.tree.get("zone") or {})
         if site and site.hours is not None and site.hours not in hours:
             self._note(("site", "hours"), f"there is no [hours.{site.hours}]{hint(site.hours, hours)}")
-        if site and tables["windows"]:
+        if site and site.timezone and site.day_start and tables["windows"] and tables["windows"].size_s:
             self._day_start(site, tables["windows"])
         if tables["http"]:
             self._listen(tables["http"])
@@ -187,6 +194,12 @@ class Reading:
                     at = ("upstream", id_, "send", "zones")
                     self._note(at, f'there is no zone "{zone}"{hint(zone, zones)}')
         self._ports(tables["link"])
+        for one in (*tables["counter"].values(), *tables["till"].values()):
+            over = tables["link"].get(one.link, ("",))[0]
+            if over == "mqtt" and not one.family.topics(one.device):
+                self._note(
+                    ("till" if one.till else "counter", one.id, "topic"), "missing: the link is a broker"
+                )
         self._twins([*tables["counter"].values(), *tables["till"].values()])
         for id_ in set(tables["counter"]) & set(tables["till"]):
             self._note(("till", id_), "a counter has this id too")
@@ -232,6 +245,16 @@ class Reading:
                     )
                     break
                 taken[thing] = one.id
+
+
+def _rest(model: type[Table], raw: dict[str, Any], faulty: set[str]) -> Table:
+    """What is sound of a faulty table, so that its references are checked too; the rest is None."""
+    values = {
+        name: None if (info.alias or name) in faulty else raw.get(info.alias or name, info.get_default())
+        for name, info in model.model_fields.items()
+    }
+    values = {name: [] if value is None and name in LISTS else value for name, value in values.items()}
+    return model.model_construct(**values)
 
 
 def _claims(one: Counter) -> list[tuple[object, ...]]:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gateway.config.files import Key, Merged
-from gateway.config.tables import ID, CounterTable, LineKeys, Table, TillTable
+from gateway.config.tables import ID, LATER_OVER, OVER, CounterTable, LineKeys, Table, TillTable
 from gateway.config.wording import hint, names_of, sentences, shown
 from gateway.driver import Device, Family, Kind, LineOptions, Site, family_names, load_family
 from gateway.errors import ConfigurationError, UnknownDriver
@@ -115,7 +115,7 @@ def _family(around: Surroundings, at: Key, raw: Mapping[str, Any]) -> Family | N
         meant = near.removeprefix(" (did you mean ").removesuffix("?)")
         return load_family(meant) if meant else None
     over = around.links.get(link, {}).get("over") if isinstance(link, str) else None
-    if isinstance(over, str) and over not in family.over:
+    if over in (*OVER, *LATER_OVER) and over not in family.over:
         ways = ", ".join(sorted(family.over))
         around.merged.note((*at, "driver"), f"{name} is not carried over {over} (link {link}); over: {ways}")
     return family
@@ -136,12 +136,22 @@ def _device(
     of_device = {key: value for key, value in rest.items() if key not in line_names}
     if "serial" in option_names and isinstance(raw.get("serial"), str):
         of_device["serial"] = raw["serial"]
+    sound = _mapping_is_there(merged, at, of_device) or "mapping" not in option_names
     options = _validated(merged, at, family.options, of_device, [*core_names, *line_names])
     lines = _line_options(merged, at, family, raw.get("lines"), of_line)
-    if options is None or lines is None:
+    if options is None or lines is None or not sound:
         return None
     shared = {"mapping": merged.tree.get("mapping", {})}
     return Device(options, lines, around.site, shared)
+
+
+def _mapping_is_there(merged: Merged, at: Key, keys: Mapping[str, Any]) -> bool:
+    named, tables = keys.get("mapping"), merged.tree.get("mapping")
+    known = list(tables) if isinstance(tables, dict) else []
+    if not isinstance(named, str) or named in known:
+        return True
+    merged.note((*at, "mapping"), f"there is no [mapping.{named}]{hint(named, known)}")
+    return False
 
 
 def _line_options(
@@ -185,9 +195,7 @@ def _with_currency(device: Device, core: Any) -> Device:
 def _ask_family(around: Surroundings, at: Key, family: Family, device: Device) -> None:
     """What only the driver can judge, noted where it stands: in a shared [mapping] or at the counter."""
     named = getattr(device.options, "mapping", None)
-    tables = around.merged.tree.get("mapping")
-    shared = isinstance(named, str) and isinstance(tables, dict) and named in tables
-    place: Key = ("mapping", str(named)) if shared else at
+    place: Key = ("mapping", named) if isinstance(named, str) else at
     for problem in family.problems(device):
         key, colon, sentence = problem.partition(": ")
         if colon and " " not in key:

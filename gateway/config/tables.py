@@ -302,10 +302,10 @@ class ZoneTable(Table):
     kind: Literal["mall", "floor", "store", "area", "street"] = Field(description="what kind of place")
     name: str = Field("", description="free name, for people")
     parent: str | None = Field(None, description="id of the zone around it")
-    entrances: list[str] = Field(default_factory=list, description="lines that people enter and leave by")
-    passing: list[str] = Field(default_factory=list, description="lines in front, for the capture rate")
-    tills: list[str] = Field(default_factory=list, description="ids of its tills")
-    was: list[Id] = Field(default_factory=list, description="former ids, whose history is joined")
+    entrances: list[str] = Field([], description="lines that people enter and leave by")
+    passing: list[str] = Field([], description="lines in front, for the capture rate")
+    tills: list[str] = Field([], description="ids of its tills")
+    was: list[Id] = Field([], description="former ids, whose history is joined")
     hours: str | None = Field(None, description="name of an [hours] table instead of the site's")
 
 

@@ -49,6 +49,7 @@ class HttpOptions(Options):
     cert_file: str | None = Field(None, description="PEM of our client certificate")
     key_file: str | None = Field(None, description="PEM of its key, when apart from cert_file")
     timeout_s: float = Field(30.0, gt=0, le=600, description="for one POST and its whole answer, seconds")
+    batch: int = Field(500, ge=1, le=5000, description="most events in one POST")
     gzip: bool = Field(True, description="compress bodies of 4 kB and more")
 
 

@@ -28,7 +28,8 @@ TABLE: dict[str, set[str]] = {
     "gateway.measures": PURE,
     "gateway.quality": PURE,
     "gateway.driver": PURE | {"gateway.errors"},
-    "gateway.config": PURE | {"gateway.errors", "gateway.driver", "gateway.config", "gateway.windows"},
+    "gateway.config": PURE
+    | {"gateway.errors", "gateway.driver", "gateway.config", "gateway.windows", "gateway.upstreams"},
     "gateway.roster": PURE | {"gateway.errors", "gateway.driver", "gateway.config"},
     "gateway.store": PURE | {"gateway.errors"} | STORE,
     "gateway.links": PURE | {"gateway.errors", "gateway.clock", "gateway.driver", "gateway.links"},
