@@ -37,6 +37,7 @@ TABLE: dict[str, set[str]] = {
     "gateway.ingest": PURE | {"gateway.errors", "gateway.clock", "gateway.store"} | SEAMS,
     "gateway.closing": PURE | {"gateway.errors", "gateway.clock", "gateway.store"} | SEAMS,
     "gateway.forward": PURE | {"gateway.errors", "gateway.clock", "gateway.store"} | SEAMS,
+    "gateway.items": PURE,
     "gateway.control": PURE | {"gateway.errors", "gateway.health", "gateway.items"},
     "gateway.metrics": PURE | {"gateway.health", "gateway.measures"},
     "gateway.web": PURE | {"gateway.health", "gateway.measures", "gateway.metrics", "gateway.web"},
