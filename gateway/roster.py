@@ -131,7 +131,9 @@ class Roster:
     ) -> None:
         booked = False
         for route in routes:
-            line = route.lines.get(name) or (route.line(name) if route.adopts else None)
+            # a level never becomes the counter's line: a sensor's zone would shut out the door beside it
+            adopting = route.adopts is not None and not isinstance(item, Occupancy)
+            line = route.lines.get(name) or (route.line(name) if adopting else None)
             if line is not None:
                 reading = _oriented(item, line[1], route.serial)
                 resolved.bookings.append(Booking(route.counter, line[0], reading))

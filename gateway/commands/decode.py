@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +32,7 @@ from gateway.driver import (
 )
 from gateway.errors import ConfigurationError, UnknownDriver
 from gateway.items import to_line
-from gateway.model import MAIN_LINE, Ignored, Item
+from gateway.model import MAIN_LINE, Damaged, Ignored, Item
 
 DEFAULT_CONFIGURATION = "/etc/counter-gateway/gateway.toml"
 NEEDS_REQUEST = "this device answers questions: give --request TEXT, or --as transcript with TX and RX lines"
@@ -237,10 +238,18 @@ def _print(
     *,
     explain: bool,
 ) -> None:
-    for decoder in decoders:
-        for item in _decode(decoder, recorded, way, request, envelope, explain=explain):
-            for resolved in decoder.resolve(_undated(item, envelope.at_ms)):
-                click.echo(to_line(resolved, envelope.at_ms).encode("utf-8", "backslashreplace"))
+    """Of several decoders on a link only those that understand speak, if any does."""
+    heard = [
+        [
+            resolved
+            for item in _decode(decoder, recorded, way, request, envelope, explain=explain)
+            for resolved in decoder.resolve(_undated(item, envelope.at_ms))
+        ]
+        for decoder in decoders
+    ]
+    understood = [items for items in heard if any(not isinstance(item, Damaged | Ignored) for item in items)]
+    for item in chain.from_iterable(understood or heard[:1]):
+        click.echo(to_line(item, envelope.at_ms).encode("utf-8", "backslashreplace"))
 
 
 def _undated(item: Item, at_ms: int | None) -> Item:
