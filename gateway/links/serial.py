@@ -160,7 +160,7 @@ class SerialLink:
             log.warning("link %s: %s does not answer", self.id, names)
 
     async def _exchange(self, port: Port, request: Request) -> bytes | None:
-        """The reply to this request, or None. A late reply of an earlier one is never taken for it."""
+        """The reply to this request, or None; b"" when it may as well be a late reply to an earlier one."""
         loop = asyncio.get_running_loop()
         await self._rest(port, self._guard_until - loop.time())
         port.drain()
@@ -172,7 +172,7 @@ class SerialLink:
             self._doubt_until = self._guard_until + DOUBT_S
             return None
         if now < self._doubt_until and await self._second_reply(port):
-            return None
+            return b""
         return data.removeprefix(request.payload) if self.options.echo else data
 
     async def _second_reply(self, port: Port) -> bool:

@@ -1,0 +1,319 @@
+"""A serial bus on real pseudo-terminals: what is asked, what is booked to whom, what a lost port costs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import pty
+import tty
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import serial
+
+from drivers.dcon.family import FAMILY, DconLine, DconOptions
+from gateway.clock import Clock
+from gateway.driver import Device, Driver, Side
+from gateway.links.port import SerialSettings
+from gateway.links.serial import SerialLink, _Device
+from gateway.links.supervise import Backoff
+from gateway.model import Damaged, DeviceState, Ignored, Item, Register, Stamp, Status
+from simulators.dcon import Module
+from simulators.serial import Bus
+
+SOON_S = 8.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    port: str
+    poll_s: float = 0.05
+    echo: bool = False
+    baudrate: int = 9600
+    bytesize: int = 8
+    parity: str = "N"
+    stopbits: float = 1.0
+
+
+@dataclass(frozen=True)
+class Source:
+    driver: Driver
+    counters: Sequence[str]
+
+
+@dataclass
+class Ingest:
+    """Keeps what is delivered."""
+
+    delivered: list[tuple[str, Item]] = field(default_factory=list)
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.room.set()
+
+    async def wait_room(self) -> None:
+        await self.room.wait()
+
+    def deliver(
+        self, link: str, source: Any, items: Iterable[Item], stamp: Stamp, *, patient: bool = False
+    ) -> None:
+        self.delivered += [(source.counters[0], item) for item in items]
+
+    def totals(self, counter: str) -> list[int | None]:
+        return [
+            item.total_passes
+            for name, item in self.delivered
+            if name == counter and isinstance(item, Register)
+        ]
+
+    def has(self, kind: type) -> bool:
+        return any(isinstance(item, kind) for _, item in self.delivered)
+
+
+def beam(address: str, **options: Any) -> Source:
+    """A module whose channel 0 is a beam without direction."""
+    given = DconOptions.model_validate({"address": address, "timeout_s": 0.1, **options})
+    driver = FAMILY.open(Device(given, {"main": DconLine.model_validate({"both": 0})}))
+    return Source(driver, (address,))
+
+
+@contextlib.asynccontextmanager
+async def running(
+    settings: SerialSettings, sources: Sequence[Source]
+) -> AsyncIterator[tuple[SerialLink, Ingest]]:
+    ingest, stop = Ingest(), asyncio.Event()
+    quick = Backoff(chance=lambda: 0.02)
+    link = SerialLink("bus", settings, sources, Clock("always"), ingest, backoff=quick)
+    task = asyncio.create_task(link.run(stop))
+    try:
+        yield link, ingest
+    finally:
+        stop.set()
+        async with asyncio.timeout(SOON_S):
+            await task
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(SOON_S):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+async def test_each_module_of_a_bus_is_counted_for_itself() -> None:
+    with Bus([Module("01"), Module("0A"), Module("FF")]) as bus:
+        for persons, address in enumerate(bus.modules, 1):
+            bus.cross(address, 0, persons)
+        async with running(Settings(bus.path), [beam(address) for address in bus.modules]) as (link, ingest):
+            await until(lambda: all(ingest.totals(address)[2:] for address in bus.modules))
+            bus.cross("0A", 0, 40)
+            await until(lambda: ingest.totals("0A")[-1] == 42)
+            assert link.state.up
+        assert set(ingest.totals("01")) == {1}
+        assert set(ingest.totals("FF")) == {3}
+
+
+@pytest.mark.parametrize("late_s", [0.12, 0.28, 0.33, 0.45])
+async def test_a_late_reply_is_never_booked_to_the_next_address(late_s: float) -> None:
+    modules = [Module("01", totals=[4711, 0]), Module("02", totals=[5000, 0])]
+    with Bus(modules) as bus:
+        async with running(Settings(bus.path), [beam("01"), beam("02")]) as (_, ingest):
+            await until(lambda: ingest.totals("01") and ingest.totals("02"))
+            bus.do(lambda: setattr(modules[0].faults, "late_s", late_s))
+            asked, heard = bus.asked("#010"), len(ingest.totals("02"))
+            await until(lambda: bus.asked("#010") > asked)
+            await until(lambda: len(ingest.totals("02")) > heard + 12)
+        assert set(ingest.totals("01")) == {4711}
+        assert set(ingest.totals("02")) == {5000}
+
+
+async def test_a_silent_module_is_asked_less_and_less_and_slows_nobody() -> None:
+    modules = [Module("01"), Module("02")]
+    modules[0].faults.silent = True
+    with Bus(modules) as bus:
+        settings = Settings(bus.path, poll_s=0.2)
+        async with running(settings, [beam("01"), beam("02")]) as (_, ingest):
+            await until(lambda: bus.asked("$012") >= 4)
+            assert len(ingest.totals("02")) >= 9  # 14 without the silence of the other
+            times = [at for at, request in bus.requests if request == b"$012"]
+            gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+            assert gaps[2] > 1.5 * gaps[1]
+            assert gaps[2] > 1.1
+            bus.do(lambda: setattr(modules[0].faults, "silent", False))
+            await until(lambda: ingest.totals("01"))
+
+
+async def test_an_adapter_pulled_out_in_mid_frame_comes_back_under_another_name(tmp_path: Path) -> None:
+    module = Module("01", totals=[100, 0])
+    with Bus([module], link=tmp_path / "port") as bus:
+        async with running(Settings(str(tmp_path / "port")), [beam("01", timeout_s=5)]) as (link, ingest):
+            await until(lambda: ingest.totals("01"))
+            bus.do(lambda: setattr(module.faults, "silent", True))
+            asked = bus.asked("#010")
+            await until(lambda: bus.asked("#010") > asked)
+            bus.say(b">0000")
+            bus.unplug()
+            await until(lambda: not link.state.up)
+            assert "unplugged" in link.state.error or "no such port" in link.state.error
+            module.faults.silent = False
+            module.cross(0, 7)
+            bus.plug()
+            await until(lambda: ingest.totals("01")[-1] == 107)
+            assert link.state.up
+            assert link.state.error == ""
+        assert set(ingest.totals("01")) == {100, 107}
+
+
+async def test_a_port_that_is_missing_is_awaited(tmp_path: Path) -> None:
+    async with running(Settings(str(tmp_path / "port")), [beam("01")]) as (link, ingest):
+        await until(lambda: link.state.attempts > 3)
+        assert link.state.error == f"{tmp_path / 'port'}: no such port"
+        with Bus([Module("01")], link=tmp_path / "port"):
+            await until(lambda: ingest.totals("01"))
+
+
+async def test_a_port_in_use_is_awaited() -> None:
+    with Bus([Module("01")]) as bus:
+        other = serial.Serial(bus.path, exclusive=True)
+        async with running(Settings(bus.path), [beam("01")]) as (link, ingest):
+            await until(lambda: link.state.attempts > 2)
+            assert link.state.error == f"{bus.path}: in use by another program"
+            other.close()
+            await until(lambda: ingest.totals("01"))
+
+
+async def test_what_is_no_port_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    async with running(Settings(str(tmp_path / "file")), [beam("01")]) as (link, _):
+        await until(lambda: link.state.attempts > 1)
+        assert not link.state.up
+        assert str(tmp_path / "file") in link.state.error
+
+
+async def test_garbage_is_told_and_never_counted() -> None:
+    module = Module("01", totals=[1234, 0])
+    module.faults.garbage = module.faults.noise = 0.2
+    with Bus([module], seed=1) as bus:
+        async with running(Settings(bus.path, poll_s=0.01), [beam("01")]) as (_, ingest):
+            await until(lambda: len(ingest.totals("01")) > 40 and ingest.has(Damaged))
+        assert set(ingest.totals("01")) == {1234}
+
+
+async def test_with_checksums_and_an_echoing_adapter() -> None:
+    with Bus([Module("01", checksum=True, totals=[9, 0])], echo=True) as bus:
+        settings = Settings(bus.path, echo=True)
+        async with running(settings, [beam("01", checksum=True)]) as (_, ingest):
+            await until(lambda: len(ingest.totals("01")) > 3)
+        assert set(ingest.totals("01")) == {9}
+        assert not ingest.has(Damaged)
+
+
+async def test_bytes_nobody_asked_for_are_not_taken_for_an_answer() -> None:
+    with Bus([Module("01", totals=[9, 0])]) as bus:
+        async with running(Settings(bus.path, poll_s=0.2), [beam("01")]) as (_, ingest):
+            for heard in range(1, 6):
+                await until(lambda heard=heard: len(ingest.totals("01")) == heard)
+                bus.say(b">000002FE\r")
+        assert set(ingest.totals("01")) == {9}
+
+
+async def test_programmed_wrap_and_restart_travel_with_the_total() -> None:
+    module = Module("01", maximum=[999, 999], preset=[10, 10], totals=[995, 0])
+    with Bus([module]) as bus:
+        async with running(Settings(bus.path), [beam("01")]) as (_, ingest):
+            await until(lambda: ingest.totals("01"))
+            bus.cross("01", 0, 8)
+            await until(lambda: ingest.totals("01")[-1] == 13)
+        last = ingest.delivered[-1][1]
+        assert isinstance(last, Register)
+        assert (last.modulus, last.restart) == (1000, 10)
+
+
+async def test_a_frequency_input_is_a_fault() -> None:
+    with Bus([Module("01", kind=0x51, totals=[50, 0])]) as bus:
+        async with running(Settings(bus.path), [beam("01")]) as (_, ingest):
+            await until(lambda: ingest.has(Status))
+        assert ingest.totals("01") == []
+        status = ingest.delivered[0][1]
+        assert isinstance(status, Status)
+        assert status.state is DeviceState.FAULT
+
+
+async def test_nothing_that_writes_reaches_a_module() -> None:
+    modules = [Module("01", dialect="adam"), Module("02")]
+    modules[0].faults.garbage = 0.3
+    with Bus(modules, seed=3) as bus:
+        sources = [beam("01", dialect="adam"), beam("02")]
+        async with running(Settings(bus.path, poll_s=0.01), sources) as (_, ingest):
+            await until(lambda: len(ingest.totals("02")) > 30)
+        assert not modules[0].written
+        assert not modules[1].written
+        assert {request[3:4] for _, request in bus.requests if request[:1] == b"$"} <= {b"2", b"3", b"5"}
+
+
+async def test_a_full_queue_stops_the_asking() -> None:
+    with Bus([Module("01")]) as bus:
+        async with running(Settings(bus.path), [beam("01")]) as (_, ingest):
+            await until(lambda: ingest.totals("01"))
+            ingest.room.clear()
+            await asyncio.sleep(0.1)
+            heard = len(ingest.totals("01"))
+            await asyncio.sleep(0.2)
+            assert len(ingest.totals("01")) == heard
+            ingest.room.set()
+            await until(lambda: len(ingest.totals("01")) > heard)
+
+
+class Lines:
+    """A device that speaks unasked: each line is an item."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes, at_ms: int, side: Side = Side.DEVICE) -> Iterable[Item]:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [Ignored(line.decode()) for line in lines]
+
+
+async def test_what_a_speaking_device_said_before_it_was_unplugged_is_kept() -> None:
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    path = os.ttyname(slave)
+    async with running(Settings(path), [Source(Lines(), ("beam",))]) as (link, ingest):
+        await until(lambda: link.state.up)
+        os.write(master, b"one\ntw")
+        await until(lambda: ingest.delivered)
+        os.write(master, b"o\nthree\nfo")
+        await until(lambda: len(ingest.delivered) == 3)
+        os.close(master)
+        os.close(slave)
+        await until(lambda: not link.state.up)
+        assert [item for _, item in ingest.delivered] == [Ignored("one"), Ignored("two"), Ignored("three")]
+
+
+def test_the_grid_of_polls_does_not_drift() -> None:
+    device = _Device(beam("01"), FAMILY.open(Device(DconOptions())), 1.0, 100.0)  # type: ignore[arg-type]
+    due = []
+    for _ in range(1000):
+        device.schedule(device.due_at + 0.013, answered=True)
+        due.append(device.due_at)
+    assert due[-1] == 1100.0
+    device.schedule(1104.5, answered=True)
+    assert device.due_at == 1105.0
+
+
+def test_a_silent_device_is_asked_at_least_once_a_minute() -> None:
+    device = _Device(beam("01"), FAMILY.open(Device(DconOptions())), 5.0, 0.0)  # type: ignore[arg-type]
+    pauses = []
+    for _ in range(8):
+        before = device.due_at
+        device.schedule(before + 0.3, answered=False)
+        pauses.append(device.due_at - before)
+    assert pauses == [10.0, 20.0, 40.0, 60.0, 60.0, 60.0, 60.0, 60.0]
+    before = device.due_at
+    device.schedule(before + 0.1, answered=True)
+    assert device.due_at - before == 5.0
