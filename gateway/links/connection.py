@@ -19,7 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from gateway.errors import LinkError
+from gateway.errors import GatewayError, LinkError
 from gateway.links.debts import QUIET_S, Debts
 from gateway.links.wire import Publish, Wire
 
@@ -42,6 +42,8 @@ class MqttSettings(Protocol):
     @property
     def version(self) -> str: ...  # "5" or "3.1.1"
     @property
+    def client_id(self) -> str: ...  # "": made of gateway id and link id
+    @property
     def username(self) -> str | None: ...
     @property
     def password(self) -> str | None: ...
@@ -56,7 +58,7 @@ class MqttSettings(Protocol):
     @property
     def keepalive_s(self) -> int: ...
     @property
-    def session_expiry_s(self) -> int: ...
+    def session_expiry_s(self) -> int: ...  # 0: the broker forgets us when we go
     @property
     def receive_maximum(self) -> int: ...
     @property
@@ -88,7 +90,12 @@ class Connection:
     ) -> None:
         self._options, self._client_id = options, client_id
         self._on_batch, self._on_refusals, self._tally = on_batch, on_refusals, tally
-        self._wire = Wire(client_id, options.version, options.max_payload_bytes)
+        self._wire = Wire(
+            client_id,
+            options.version,
+            largest_bytes=options.max_payload_bytes,
+            keep_session=options.session_expiry_s > 0,
+        )
         self._loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[bool] = self._loop.create_future()
         self.lost: asyncio.Future[str] = self._loop.create_future()
@@ -107,7 +114,7 @@ class Connection:
         where = f"{self._options.host}:{self._options.port}"
         try:
             await asyncio.to_thread(self._dial)  # name look-up, TCP and TLS block
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, GatewayError) as error:  # GatewayError: a password file that has gone
             raise LinkError(f"cannot reach {where}: {error}") from error
         self._attach()
         answers: set[asyncio.Future[Any]] = {self._connected, self.lost}
@@ -122,6 +129,8 @@ class Connection:
         """The session is known: subscribe, and let messages come."""
         self._begun = True
         self._subscribe(filters)
+        if not filters:
+            self._on_refusals({})
         for one in unwanted:
             self._wire.unsubscribe(one)
         self._resume()
@@ -145,7 +154,11 @@ class Connection:
             properties.ReceiveMaximum = options.receive_maximum
             # paho's default would begin every process with a clean session
             wire.connect(
-                options.host, options.port, options.keepalive_s, clean_start=False, properties=properties
+                options.host,
+                options.port,
+                options.keepalive_s,
+                clean_start=options.session_expiry_s == 0,
+                properties=properties,
             )
         else:
             wire.connect(options.host, options.port, options.keepalive_s)

@@ -89,7 +89,7 @@ class MqttLink:
     ) -> None:
         self.id, self.options = id, options
         self.connection: Connection | None = None
-        self.client_id = f"{gateway_id}-{id}"
+        self.client_id = options.client_id or f"{gateway_id}-{id}"
         self.state = LinkState()
         self.acknowledgements = Tally()
         self._clock, self._ingest, self._begin_session = clock, ingest, begin_session
@@ -161,11 +161,14 @@ class MqttLink:
         raise LinkError(f"connected, but nothing heard for {silent_s:.0f} s: connecting anew")
 
     def _report(self, refused: dict[str, str]) -> None:
-        """Subscribed. A topic that we may not hear stays visible beside that."""
+        """The broker has answered our subscriptions. A topic that we may not hear stays visible."""
         problems = [f"no subscription to {topic!r}: {why}" for topic, why in sorted(refused.items())]
         before, now = self.state.error, "; ".join(problems)
-        self.state.opened(self._clock.wall_ms())
-        self.state.error = now
+        if refused and len(refused) >= len(self._directory.filters):
+            self.state.lost(self._clock.wall_ms(), now)  # connected, but deaf
+        else:
+            self.state.opened(self._clock.wall_ms())
+            self.state.error = now
         if now and now != before:
             log.warning("link %s: %s", self.id, now)
 

@@ -51,12 +51,14 @@ def _varint(data: bytes, pos: int) -> tuple[int, int]:
 class Wire(Client):
     """One connection: `receive`, then `control` until connected, then `take`; `acknowledge` in order."""
 
-    def __init__(self, client_id: str, version: str, largest_bytes: int) -> None:
+    def __init__(
+        self, client_id: str, version: str, *, largest_bytes: int, keep_session: bool = True
+    ) -> None:
         self.v5 = version == "5"
         super().__init__(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            clean_session=None if self.v5 else False,
+            clean_session=None if self.v5 else not keep_session,
             protocol=MQTTv5 if self.v5 else MQTTv311,
             reconnect_on_failure=False,  # paho's own retries would block the loop
             manual_ack=True,

@@ -30,6 +30,7 @@ class Settings:
     port: int
     host: str = "127.0.0.1"
     version: str = "5"
+    client_id: str = ""
     username: str | None = None
     password: str | None = None
     tls: bool = False
@@ -415,6 +416,9 @@ async def test_a_refused_topic_is_visible_and_the_others_go_on(tmp_path: Any) ->
             await until(lambda: "no subscription to 'counters/secret'" in rig.link.state.error)
             assert rig.link.state.up
             assert "counters/ok" not in rig.link.state.error
+        async with running(settings, sources=[OneSource(topics=("counters/secret",))], up=False) as deaf:
+            await until(lambda: "no subscription to 'counters/secret'" in deaf.link.state.error)
+            assert not deaf.link.state.up
     finally:
         nats.kill()
 
@@ -494,6 +498,24 @@ async def test_stopping_waits_for_the_commit_of_what_was_taken(mosquitto: Mosqui
         ingest.commit()
         await until(lambda: rig.link.acknowledgements.sent == 2)
         assert rig.link.acknowledgements.stale == 0
+
+
+@pytest.mark.needs("mosquitto")
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+async def test_without_a_session_nothing_of_us_stays_at_the_broker(
+    mosquitto: Mosquitto, version: str
+) -> None:
+    settings = Settings(mosquitto.port, version=version, session_expiry_s=0, client_id="passing-by")
+    async with running(settings) as rig:
+        await publish(mosquitto.port, numbered([1]))
+        await until(lambda: rig.ingest.delivered)
+        assert rig.link.client_id == "passing-by"
+    await publish(mosquitto.port, numbered([2]))
+    async with running(settings, sessions=rig.sessions) as again:
+        await publish(mosquitto.port, numbered([3]))
+        await until(lambda: again.ingest.delivered)
+        assert again.ingest.numbers() == [3]
+        assert again.sessions.present == [False, False]
 
 
 @pytest.mark.needs("mosquitto")

@@ -28,7 +28,7 @@ PINGRESP = bytes.fromhex("d0 00")
 def wired(version: str = "5", largest: int = 1000) -> Iterator[tuple[Wire, socket.socket]]:
     """A wire in mid-connection and the broker's end of its socket."""
     ours, theirs = socket.socketpair()
-    wire = Wire("test", version, largest)
+    wire = Wire("test", version, largest_bytes=largest)
     ours.setblocking(False)
     wire._sock = ours
     try:
