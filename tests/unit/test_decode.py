@@ -198,3 +198,72 @@ def test_neither_the_broker_nor_the_web_is_loaded() -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+CONFIGURATION = """
+[gateway]
+data_dir = "data"
+[site]
+id = "strommen"
+timezone = "Europe/Oslo"
+currency = "NOK"
+[link]
+broker = { over = "mqtt", options = { host = "127.0.0.1" } }
+bus-a = { over = "serial", options = { port = "/dev/ttyUSB9", baudrate = 9600, poll_s = 5 } }
+[counter]
+door-n = { link = "bus-a", driver = "dcon", address = "01", in = 0, out = 1 }
+door-s = { link = "broker", driver = "xovis", topic = "xovis/south", logic = "Line 0" }
+door-w = { link = "broker", driver = "xovis", topic = "xovis/west", reversed = true }
+[till]
+pos-01 = { link = "broker", driver = "mapping", mapping = "till", topic = "till", match = { till = "1001" } }
+[mapping]
+till = { reading = [ { till = "t", at = "at", sales = "=1", amount = "a" } ] }
+[zone]
+mall = { kind = "mall", entrances = ["door-n", "door-s", "door-w"], tills = ["pos-01"] }
+"""
+PACKAGE = json.dumps(
+    json.loads((Path(__file__).parents[1] / "vectors" / "xovis_v5_json.json").read_text())["vectors"][0][
+        "payload"
+    ]
+).encode()
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> str:
+    file = tmp_path / "gateway.toml"
+    file.write_text(CONFIGURATION)
+    return str(file)
+
+
+@pytest.mark.parametrize(("counter", "first"), [("door-s", (1, 0)), ("door-w", (0, 1))])
+def test_a_configured_counter_has_its_own_name_line_and_direction(
+    configuration: str, counter: str, first: tuple[int, int]
+) -> None:
+    found = items("-c", configuration, "--counter", counter, given=PACKAGE)
+    crossings = [item for item in found if item["type"] == "crossings"]
+    assert {(item["counter"], item["line"]) for item in crossings} == {(counter, "main")}
+    assert (crossings[0]["ins"], crossings[0]["outs"]) == first
+
+
+def test_a_link_finds_who_is_meant_by_the_topic(configuration: str) -> None:
+    sale = b'{"t":1001,"at":"2026-11-23T09:00:00Z","a":"12.5"}'
+    (item,) = items("-c", configuration, "--link", "broker", "--topic", "till", given=sale)
+    assert (item["till"], item["amount_minor"], item["currency"]) == ("pos-01", 1250, "NOK")
+    found = items("-c", configuration, "--link", "broker", "--topic", "xovis/south", given=PACKAGE)
+    assert {item["counter"] for item in found if item["type"] == "crossings"} == {"door-s"}
+
+
+def test_a_bus_answers_for_its_configured_module(configuration: str) -> None:
+    arguments = ("-c", configuration, "--link", "bus-a", "--request", r"#010\r")
+    (item,) = items(*arguments, given=b">0000001E\r")
+    assert (item["counter"], item["line"], item["total_in"]) == ("door-n", "main", 30)
+
+
+def test_who_is_not_configured_is_said(configuration: str) -> None:
+    stranger = b'{"t":1002,"at":"2026-11-23T09:00:00Z","a":"12.5"}'
+    (item,) = items("-c", configuration, "--counter", "pos-01", given=stranger)
+    assert item == {"type": "ignored", "reason": "not a configured counter and line"}
+    result = decode("-c", configuration, "--counter", "door-x")
+    assert result.exit_code == 2
+    assert "door-n" in result.stderr
+    assert decode("-c", "/nowhere.toml", "--link", "bus-a").exit_code == 2
