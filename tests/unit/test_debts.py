@@ -110,5 +110,4 @@ async def test_a_socket_that_is_never_quiet_does_not_wait_for_ever() -> None:
         broker.debts.heard()
         assert time.monotonic() - began < 10
         await asyncio.sleep(0.001)
-    assert time.monotonic() - began >= 0.04, "hurried before anybody had waited"
     broker.debts.close()
