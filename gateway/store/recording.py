@@ -118,11 +118,10 @@ class Recorder:
         at_ms, rank = reading.at_ms, 0
         if at_ms is None:
             at_ms = polled_ms(batch, line, stamp)
+            if at_ms is None:
+                return True
             rank = GATEWAY_RANK if quality is None else quality
-        if at_ms is None:
-            return True
-        reason = self._absurd(at_ms, at_ms + 1, stamp.wall_ms)
-        if reason:
+        elif reason := self._absurd(at_ms, at_ms + 1, stamp.wall_ms):
             batch.note(reason, NOTHING)
             return False
         line.period_ms = spacing_ms(line, at_ms)

@@ -15,8 +15,8 @@ from gateway.model import (
     LineRule,
     Member,
     Parcel,
-    Receipt,
     Reading,
+    Receipt,
     Role,
     Stamp,
     ZoneSpec,
@@ -95,6 +95,9 @@ class Box:
     async def take(self, limit: int = 100) -> list[Event]:
         live = await self.store.take("hq", limit, live=True, live_from_ms=self.wall - HOUR)
         return live or await self.store.take("hq", limit, live=False, live_from_ms=self.wall - HOUR)
+
+    async def everything(self) -> list[Event]:
+        return await self.store.take("hq", 10_000, live=True, live_from_ms=0)
 
     def receive(self, events: list[Event]) -> None:
         """The receiver's rule: the highest (generation, revision) of a window wins."""
