@@ -17,6 +17,11 @@ from tests.brokers import Mosquitto, Nats, Server, find_program
 LEFT_OUT = "left out: needs "
 
 
+def pytest_configure() -> None:
+    """No loop yet: asked for one before the first test, asyncio 3.11 would make one that nobody closes."""
+    asyncio.set_event_loop(None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for program in marker.args:
