@@ -194,6 +194,7 @@ def _instant_span(get: Getter, read_time: Clock) -> Span:
 def _interval(
     get_start: Getter, get_end: Getter, read_time: Clock, unit: int, span_ms: int | None, scope: Scope
 ) -> tuple[int | None, int | None]:
+    scope.early = None
     start_ms = read_time(get_start(scope), scope, "start")
     end_ms = read_time(get_end(scope), scope, "end")
     if start_ms is None and end_ms is None:
@@ -206,12 +207,16 @@ def _interval(
         end_ms = start_ms + span_ms
     if start_ms is None or end_ms is None:
         raise Noise
-    if end_ms <= start_ms and scope.early:  # an interval across the autumn change, delivered late
-        start_ms = scope.early.get("start", start_ms)
-    scope.early = None
+    if end_ms <= start_ms:
+        start_ms = _earlier(scope, start_ms)
     if not 0 < end_ms - start_ms <= MAX_INTERVAL_MS or start_ms <= 0:
         raise Noise
     return start_ms, end_ms
+
+
+def _earlier(scope: Scope, start_ms: int) -> int:
+    """An interval across the autumn change, delivered late: its start is the earlier of the two."""
+    return (scope.early or {}).get("start", start_ms)
 
 
 def _crossings(keys: ReadingKeys, time: TimeKeys, read_time: Clock) -> Emit:
@@ -235,9 +240,10 @@ def _crossings(keys: ReadingKeys, time: TimeKeys, read_time: Clock) -> Emit:
     return crossings
 
 
-def _at(keys: ReadingKeys, read_time: Clock) -> Callable[[Scope], int | None]:
+def _at(keys: ReadingKeys, read_time: Clock, field: str) -> Callable[[Scope], int | None]:
+    """The instant of a total or a level; `field` keeps its stamps apart from those of its neighbours."""
     get = _get(keys.at or keys.end or keys.start)
-    return lambda scope: read_time(get(scope), scope, "at")
+    return lambda scope: read_time(get(scope), scope, field)
 
 
 def _register(keys: ReadingKeys, read_time: Clock) -> Emit:
@@ -247,7 +253,7 @@ def _register(keys: ReadingKeys, read_time: Clock) -> Emit:
     if keys.reversed:
         get_in, get_out = get_out, get_in
     get_passes, get_epoch = _count(keys.total_passes, keys, limit), _get(keys.epoch)
-    at, get_key = _at(keys, read_time), _key(keys, hashed=False)
+    at, get_key = _at(keys, read_time, "total"), _key(keys, hashed=False)
 
     def register(scope: Scope, counter: str, line: str) -> Item | None:
         ins, outs, passes = get_in(scope), get_out(scope), get_passes(scope)
@@ -261,7 +267,7 @@ def _register(keys: ReadingKeys, read_time: Clock) -> Emit:
 
 
 def _level(keys: ReadingKeys, read_time: Clock) -> Emit:
-    get, at = _count(keys.persons, keys), _at(keys, read_time)
+    get, at = _count(keys.persons, keys), _at(keys, read_time, "level")
 
     def level(scope: Scope, counter: str, line: str) -> Item | None:
         persons = get(scope)

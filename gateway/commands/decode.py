@@ -15,7 +15,7 @@ from typing import Any, cast
 import click
 from pydantic import BaseModel, ValidationError
 
-from gateway import telegrams
+from gateway.commands import telegrams
 from gateway.driver import (
     Device,
     Driver,

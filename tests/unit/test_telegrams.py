@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import telegrams
+from gateway.commands import telegrams
+from gateway.commands.telegrams import Said
 from gateway.driver import Side
-from gateway.telegrams import Said
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,16 @@ def test_two_lines_do_not_share_the_autumn_hour() -> None:
     assert [start for start, _ in found] == [AUTUMN + QUARTER] * 2
 
 
+def test_several_kinds_of_one_row_are_not_two_stamps() -> None:
+    reading = {"ins": "=1", "total_in": "=5", "persons": "=2", "at": "t"}
+    table = {"time": {"format": "%Y-%m-%d %H:%M"}, "reading": [reading, reading]}
+    device = Device(FAMILY.options.model_validate(table), site=Site("Europe/Oslo"))
+    message = Message(b'{"t":"2026-10-25 02:15"}', AUTUMN + 2 * HOUR)
+    items = cast("Messages", FAMILY.open(device)).decode(message)
+    instants = {getattr(item, "at_ms", None) or getattr(item, "start_ms", None) for item in items}
+    assert instants == {AUTUMN + HOUR + QUARTER}
+
+
 def test_an_interval_over_the_change_keeps_its_length_when_it_comes_late() -> None:
     time = {"format": "%Y-%m-%d %H:%M"}
     body = {"s": "2026-10-25 02:45", "e": "2026-10-25 02:00"}
