@@ -74,7 +74,7 @@ def sentences(
 def _told(key: Key, line: str) -> tuple[Key, str]:
     """A validator may name a key below its own: `key: sentence`."""
     below, colon, sentence = line.partition(": ")
-    if key and colon and below and " " not in below:
+    if colon and below and " " not in below:
         return ((*key, below), sentence)
     return key, line
 

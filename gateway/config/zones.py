@@ -77,7 +77,7 @@ def _resolve(merged: Merged, at: Key, text: str, lines: Lines) -> tuple[int, str
         merged.note(at, f'counter "{counter}" has several lines: name one ({", ".join(own)})')
         return None
     if line not in own:
-        merged.note(at, f'counter "{counter}" has no line "{line}"{hint(line, own)}')
+        merged.note(at, f'counter "{counter}" has no line "{line}"; it has {", ".join(own)}')
         return None
     return sign, counter, line
 
