@@ -25,6 +25,7 @@ from gateway.model import (
 
 REMEMBERED_TOPICS = 10_000
 REMEMBERED_STRANGERS = 256
+OF_COUNTERS = (Crossings, Register, Occupancy)
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ class Roster:
         resolved = Resolved()
         directories = source.by_topic.get(topic) or _directories(source, topic)
         for item in items:
-            if isinstance(item, Crossings | Register | Occupancy):
+            if isinstance(item, OF_COUNTERS):
                 self._book(resolved, source, directories[0].find(item.counter), item, item.counter, item.line)
             elif isinstance(item, Transactions):
                 self._book(resolved, source, directories[1].find(item.till), item, item.till, MAIN_LINE)
