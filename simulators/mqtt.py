@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -243,6 +244,7 @@ def command(
     simulated_clock: str | None,
 ) -> None:
     """Counters that publish over MQTT."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the truth is written then, too
     clock = Clock(simulated_clock)
     step_ms = max(1, round(clients / rate * 1000 if rate else interval_s * 1000))
     counters = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +151,7 @@ def command(
     simulated_clock: str | None,
 ) -> None:
     """Tills that report receipts."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the truth is written then, too
     clock = Clock(simulated_clock)
     names = [f"pos-{number + 1}" for number in range(count)]
     truth = Truth({name: Zone("store", tills=(name,)) for name in names}, size_s)
