@@ -1,7 +1,8 @@
 """Pure: what the difference between two readings of an odometer means (semantics 1, Totals).
 
-Every decrease is a rollover, a reset, a swap, a glitch or a register that runs the wrong way; what is more than
-could have crossed in the time is a jump. Persons are never invented: what is not believed is refused and counted.
+Every decrease is a rollover, a reset, a swap, a glitch or a register that runs the wrong way; what is more
+than could have crossed in the time is a jump. Persons are never invented: what is not believed is refused and
+counted.
 """
 
 from __future__ import annotations

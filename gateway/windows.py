@@ -68,13 +68,13 @@ def zone_of(timezone: str) -> ZoneInfo:
 
 
 def local_ms(day: date, minutes: int, timezone: str) -> int:
-    """The instant at which a local clock first shows that minute of that date (one may be skipped in spring)."""
+    """The instant at which a local clock first shows that minute of that date; spring skips some."""
     naive = datetime.combine(day, time()) + timedelta(minutes=minutes)
     return round(naive.replace(tzinfo=zone_of(timezone)).timestamp() * 1000)
 
 
 def business_date(at_ms: int, timezone: str, day_start_min: int = 0) -> date:
-    """The date on whose business day the instant lies: judged on the local wall clock, never by subtraction."""
+    """The date of the business day around an instant: judged on the local clock, never by subtraction."""
     local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone_of(timezone))
     before = local.hour * 60 + local.minute < day_start_min
     return local.date() - timedelta(days=1) if before else local.date()
@@ -102,7 +102,7 @@ def day_of(at_ms: int, timezone: str, day_start_min: int = 0) -> Span:
 
 
 def open_spans(hours: Hours, timezone: str, lo_ms: int, hi_ms: int) -> Iterator[Span]:
-    """The open stretches inside `[lo, hi)`, disjoint and in order. "10:00-02:00" belongs to the date it opens."""
+    """The open stretches inside `[lo, hi)`, in order. "10:00-02:00" belongs to the date it opens."""
     day = business_date(lo_ms, timezone) - timedelta(days=1)
     last = business_date(hi_ms, timezone)
     reached = lo_ms

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from gateway.model import Role, Stamp
 from gateway.store.coverage import watched_ms
@@ -13,8 +12,10 @@ from gateway.store.memory import DAY_MS, FAR_MS, GridSpan, Memory, Zone, ZoneMem
 from gateway.store.outbox import enqueue
 from gateway.store.plan import ClosedSummary
 from gateway.store.readings import Sums, window_sums
+from gateway.store.sums import LineWindow, ZoneSum
 from gateway.windows import day_of, floor_ms, open_ms, open_spans
 
+# ruff: noqa: S608  statements are put together from columns of ours only
 SETTLE_MS = 2_000  # a stream of late minutes is restated once
 PATIENCE_MS = 30_000  # but not put off for ever
 TRUSTED_EVERY_MS = 60_000
@@ -23,7 +24,10 @@ SILENT = 3  # periods after which a line is no longer waited for
 FLAG_ASSUMED, FLAG_PARTIAL = 1, 2
 FLAGS = {FLAG_ASSUMED: "assumed", FLAG_PARTIAL: "partial"}
 
-LINE_COLUMNS = "ins, outs, passes, sales, returns, amount, odd_before, watched_ms, est_ins, est_outs, est_passes, quality"
+LINE_COLUMNS = (
+    "ins, outs, passes, sales, returns, amount, odd_before, watched_ms,"
+    " est_ins, est_outs, est_passes, quality"
+)
 CURRENT_LINE = (
     f"SELECT revision, {LINE_COLUMNS} FROM line_windows WHERE line_id=? AND size_s=? AND start_ms=?"
     " ORDER BY revision DESC LIMIT 1"
@@ -37,88 +41,11 @@ CURRENT_ZONE = (
     " estimated_outs, flags, occupancy, occupancy_raw, quality, zone_version, lines FROM zone_aggregates"
     " WHERE zone_id=? AND size_s=? AND start_ms=? ORDER BY revision DESC LIMIT 1"
 )
+INSERT_ZONE = "INSERT INTO zone_aggregates VALUES (" + ",".join("?" * 22) + ")"
 DUE_DIRTY = (
     "SELECT size_s, start_ms, line_id FROM dirty WHERE since_mono_ms<=:settled OR since_mono_ms>:mono"
     " OR first_mono_ms<=:patience ORDER BY size_s, start_ms LIMIT :limit"
 )
-
-
-@dataclass(slots=True)
-class LineWindow:
-    """A line's window as stored; revision 0 is one that was never closed."""
-
-    revision: int = 0
-    ins: int = 0
-    outs: int = 0
-    passes: int = 0
-    sales: int = 0
-    returns: int = 0
-    amount: int = 0
-    odd_before: int = 0  # parity of all passes before: halves are floor(C_end/2) - floor(C_start/2)
-    watched_ms: int | None = 0
-    est_ins: int = 0
-    est_outs: int = 0
-    est_passes: int = 0
-    quality: int = 0
-
-    def facts(self) -> tuple[int | None, ...]:
-        """What makes a revision when it differs."""
-        return (*self.till(), *self.crossed())
-
-    def till(self) -> tuple[int, ...]:
-        return self.sales, self.returns, self.amount
-
-    def crossed(self) -> tuple[int | None, ...]:
-        persons = (self.ins, self.outs, self.passes, self.odd_before, self.watched_ms)
-        return (*persons, self.est_ins, self.est_outs, self.est_passes)
-
-    def halves(self) -> tuple[int, int]:
-        """A beam that knows no direction, as an entrance."""
-        ins = (self.odd_before + self.passes) // 2
-        return ins, self.passes - ins
-
-
-@dataclass(slots=True)
-class ZoneSum:
-    """Sums of a zone's window over its lines."""
-
-    ins: int = 0
-    outs: int = 0
-    passersby: int = 0
-    sales: int = 0
-    returns: int = 0
-    amount: int = 0
-    estimated_ins: int = 0
-    estimated_outs: int = 0
-    quality: int = 0
-
-    def add(self, member: ZoneMember, window: LineWindow) -> None:
-        if member.role is Role.TILL:
-            self.sales += window.sales
-            self.returns += window.returns
-            self.amount += window.amount
-        elif member.role is Role.PASSING:
-            self.passersby += window.ins + window.outs + window.passes
-        else:
-            self._enter(member.sign, window)
-        self.quality = max(self.quality, window.quality)
-
-    def sums(self) -> tuple[int, int, int, int, int, int]:
-        return self.ins, self.outs, self.passersby, self.sales, self.returns, self.amount
-
-    def _enter(self, sign: int, window: LineWindow) -> None:
-        half_in, half_out = window.halves()
-        ins, outs = window.ins + half_in, window.outs + half_out
-        est_ins, est_outs = (
-            window.est_ins + window.est_passes // 2,
-            window.est_outs + (window.est_passes + 1) // 2,
-        )
-        if sign < 0:
-            ins, outs, est_ins, est_outs = outs, ins, est_outs, est_ins
-        self.ins += ins
-        self.outs += outs
-        self.estimated_ins += est_ins
-        self.estimated_outs += est_outs
 
 
 class Closer:
@@ -229,7 +156,8 @@ class Closer:
         for start in range(start_ms, edge_ms, size_s * 1000):
             self._write_line(line_id, size_s, start)
         self.con.execute(
-            "INSERT INTO closed VALUES (?,?,?) ON CONFLICT (line_id, size_s) DO UPDATE SET through_ms=excluded.through_ms",
+            "INSERT INTO closed VALUES (?,?,?) ON CONFLICT (line_id, size_s)"
+            " DO UPDATE SET through_ms=excluded.through_ms",
             (line_id, size_s, edge_ms),
         )
         self.memory.set_through(line_id, size_s, edge_ms)
@@ -237,7 +165,7 @@ class Closer:
     # -- restating -----------------------------------------------------------------------------------------
 
     def _restate(self, limit: int) -> int:
-        """Recompute dirty windows, also those that an odd change soils on the way; then the zones they touch."""
+        """Recompute dirty windows, and those an odd change soils on the way; then the zones they touch."""
         touched: dict[tuple[int, int, int], str] = {}
         done = 0
         while done < limit and (rows := self._due_dirty(limit - done)):
@@ -425,7 +353,7 @@ class Closer:
         row = (zone.id, *key, version.version, *sums, clamped, raw, flags, quality)
         text = json.dumps(lines, separators=(",", ":"))
         self.con.execute(
-            f"INSERT INTO zone_aggregates VALUES ({','.join('?' * 22)})",
+            INSERT_ZONE,
             (*row, text, reason, self.now.wall_ms),
         )
 

@@ -21,8 +21,9 @@ SHOWN = "shown"  # counted, but never lowered by a replacement: what a counter m
 REFUSED = "refused:"
 
 LEDGER_ADD = (
-    "INSERT INTO ledger VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (line_id, account) DO UPDATE SET ins=ins+excluded.ins,"
-    " outs=outs+excluded.outs, passes=passes+excluded.passes, sales=sales+excluded.sales,"
+    "INSERT INTO ledger VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (line_id, account)"
+    " DO UPDATE SET ins=ins+excluded.ins, outs=outs+excluded.outs, passes=passes+excluded.passes,"
+    " sales=sales+excluded.sales,"
     " returns=returns+excluded.returns, amount=amount+excluded.amount"
 )
 DIRTY_ADD = (

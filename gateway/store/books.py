@@ -127,7 +127,8 @@ def _add_open(con: sqlite3.Connection, open_: PerLine, size_s: int, from_ms: int
     )
     rows = con.execute(
         f"SELECT line_id, {shares} FROM (SELECT r.*, min(max(c.through_ms, :from), :to) AS lo, :to AS hi"  # noqa: S608
-        " FROM readings r JOIN closed c ON c.line_id=r.line_id AND c.size_s=:size WHERE r.end_ms>c.through_ms)"
+        " FROM readings r JOIN closed c ON c.line_id=r.line_id AND c.size_s=:size WHERE"
+        " r.end_ms>c.through_ms)"
         " GROUP BY line_id",
         {"size": size_s, "from": from_ms, "to": to_ms},
     )
@@ -139,7 +140,8 @@ def _upstream_books(con: sqlite3.Connection) -> list[UpstreamBooks]:
     """Closed windows since the upstream was added, by the state of the current revision."""
     closed = dict(
         con.execute(
-            "SELECT upstream_id, count(*) FROM (SELECT DISTINCT s.upstream_id, a.zone_id, a.size_s, a.start_ms"
+            "SELECT upstream_id, count(*) FROM (SELECT DISTINCT s.upstream_id, a.zone_id, a.size_s,"
+            " a.start_ms"
             " FROM subscriptions s JOIN zone_aggregates a ON a.zone_id=s.zone_id AND a.size_s=s.size_s"
             " AND a.start_ms>=s.from_ms AND (s.to_ms IS NULL OR a.start_ms<s.to_ms)) GROUP BY upstream_id"
         )
@@ -148,7 +150,8 @@ def _upstream_books(con: sqlite3.Connection) -> list[UpstreamBooks]:
         (upstream, state): n
         for upstream, state, n in con.execute(
             "SELECT o.upstream_id, o.state, count(*) FROM outbox o WHERE o.revision=(SELECT max(revision)"
-            " FROM zone_aggregates a WHERE a.zone_id=o.zone_id AND a.size_s=o.size_s AND a.start_ms=o.start_ms)"
+            " FROM zone_aggregates a WHERE a.zone_id=o.zone_id AND a.size_s=o.size_s AND"
+            " a.start_ms=o.start_ms)"
             " AND (o.state<>'delivered' OR o.delivered_revision=o.revision) GROUP BY 1, 2"
         )
     }

@@ -1,4 +1,4 @@
-"""Bring lines, zones, grids and subscriptions in line with the configuration; what was counted stays as it was."""
+"""Bring lines, zones, grids and subscriptions in line with the configuration; counts stay as they were."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Configurer:
                 self.con.execute("INSERT INTO grids VALUES (?,?,NULL,?)", (size, change_ms, base))
 
     def _begin_lines(self) -> None:
-        """A new line's windows begin with the one that contains this moment; earlier ones come only with late data."""
+        """A new line's windows begin with the one around this moment; earlier ones only with late data."""
         for line_id in self.memory.by_id:
             for grid in self.memory.grids:
                 if grid.to_ms > self.now.wall_ms:
@@ -84,7 +84,8 @@ class Configurer:
             row = (zone.id, zone.kind, zone.name, zone.parent, json.dumps(zone.was))
             self.con.execute(
                 "INSERT INTO zones (zone, kind, name, parent, was, active) VALUES (?,?,?,?,?,1)"
-                " ON CONFLICT (zone) DO UPDATE SET kind=excluded.kind, name=excluded.name, parent=excluded.parent,"
+                " ON CONFLICT (zone) DO UPDATE SET kind=excluded.kind, name=excluded.name,"
+                " parent=excluded.parent,"
                 " was=excluded.was, active=1",
                 row,
             )
@@ -132,7 +133,8 @@ class Configurer:
         for key in running - wanted:
             edge_ms = next_edge_ms(self.now.wall_ms, key[2])
             self.con.execute(
-                "UPDATE subscriptions SET to_ms=? WHERE upstream_id=? AND zone_id=? AND size_s=? AND to_ms IS NULL",
+                "UPDATE subscriptions SET to_ms=? WHERE upstream_id=? AND zone_id=? AND size_s=? AND"
+                " to_ms IS NULL",
                 (edge_ms, *key),
             )
         for upstream_id, zone_id, size_s in wanted - running:

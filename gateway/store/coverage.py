@@ -1,4 +1,4 @@
-"""Was anybody watching? Spans per line, kept as a union; the current one grows in the pulse (semantics 10)."""
+"""Was anybody watching? Spans per line, kept as a union; the current one grows in the pulse."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def watched_ms(con: sqlite3.Connection, line_id: int, lo_ms: int, hi_ms: int) ->
 
 
 def add_span(batch: Batch, line: Line, start_ms: int, end_ms: int) -> None:
-    """The line was watched on `[start, end]`; a zero-length span is an answer that waits for its neighbour."""
+    """The line was watched on `[start, end]`; a zero-length span is an answer that waits for a neighbour."""
     low, high = line.watch_start_ms, line.watch_end_ms
     batch.touched[line.id] = line
     if low is None or high is None:

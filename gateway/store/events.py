@@ -15,9 +15,9 @@ from gateway.windows import business_date
 EVENT_TYPE = "footfall.aggregate.v1"
 FLAG_NAMES = {1: "assumed", 2: "partial"}
 FACTS = (
-    "z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns, a.amount,"
-    " a.watched_ms, a.base_ms, a.estimated_ins, a.estimated_outs, a.occupancy, a.occupancy_raw, a.flags, a.quality,"
-    " a.lines, a.reason, a.closed_ms"
+    "z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
+    " a.amount, a.watched_ms, a.base_ms, a.estimated_ins, a.estimated_outs, a.occupancy, a.occupancy_raw,"
+    " a.flags, a.quality, a.lines, a.reason, a.closed_ms"
 )
 
 

@@ -1,4 +1,4 @@
-"""While the clock is not believed: what came is kept by (boot, monotonic) and booked once the time is known."""
+"""While the clock is not believed: what came is kept by (boot, monotonic) and booked once it is."""
 
 from __future__ import annotations
 

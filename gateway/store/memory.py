@@ -1,4 +1,4 @@
-"""What the writer thread remembers of the file so that hot paths need not ask; reloaded after every rollback."""
+"""What the writer thread remembers of the file, for the hot paths; reloaded after every rollback."""
 
 from __future__ import annotations
 
@@ -143,7 +143,8 @@ class Memory:
         self.by_id: dict[int, Line] = {}
         self.lines: dict[tuple[bool, str, str], Line] = {}
         rows = self.con.execute(
-            "SELECT id, till, counter, line, period_ms, longest_ms, last_ms, newest_ms, quality, watch_start_ms,"
+            "SELECT id, till, counter, line, period_ms, longest_ms, last_ms, newest_ms, quality,"
+            " watch_start_ms,"
             " watch_end_ms FROM lines JOIN pulse ON line_id=id"
         )
         for id_, till, counter, name, *pulse in rows:

@@ -1,8 +1,8 @@
 """Totals: one head per register, differences between time neighbours, in any order (decision 001).
 
 A difference row carries the register's value at its end, so that a late total splits the row it falls in; a
-refused jump is remembered for the same reason. Every stretch between neighbours is judged on its own, so any order
-of arrival gives the same books.
+refused jump is remembered for the same reason. Every stretch between neighbours is judged on its own, so any
+order of arrival gives the same books.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def book_register(
 
 
 def polled_ms(batch: Batch, line: Line, stamp: Stamp) -> int | None:
-    """The instant of a polled answer: wall time, but never behind the line's last within (boot, monotonic) order.
+    """The instant of a polled answer: wall time, never behind the line's last in (boot, monotonic) order.
 
     None: this boot has already had a later answer.
     """
@@ -176,7 +176,7 @@ def _newest(batch: Batch, sight: Sight, head: Head) -> None:
 
 
 def _before_held(batch: Batch, sight: Sight, head: Head) -> None:
-    """A late total between the head and a decrease that waits: it moves the head, the decrease keeps waiting."""
+    """A late total between the head and a waiting decrease: it moves the head, the decrease keeps waiting."""
     verdict = judge(sight.rule, head.total, sight.total, sight.at_ms - head.at_ms)
     if verdict.kind is Kind.HELD or sight.at_ms >= (head.held_ms or 0):
         if sight.total != head.held_total:
@@ -227,7 +227,7 @@ def _remember(
 
 
 def _store(batch: Batch, sight: Sight, start_ms: int, end_ms: int, total: int, persons: int) -> None:
-    """One difference row. A gap longer than a reading may be, or begun in frozen windows, is clipped, never lost."""
+    """One difference row. A gap too long, or begun in frozen windows, is clipped, never lost."""
     if not persons:
         return
     line = sight.line
@@ -285,7 +285,7 @@ def _around(batch: Batch, sight: Sight) -> tuple[int, int, int, int] | None:
 
 
 def _split(batch: Batch, sight: Sight, whole: tuple[int, int, int, int, int], *, jump: bool) -> None:
-    """Judge both halves of a stretch anew: what was counted or refused of it moves, nothing is received twice."""
+    """Judge both halves anew: what was counted or refused of them moves, nothing is received twice."""
     start_ms, end_ms, low, high, persons = whole
     if sight.at_ms == end_ms or start_ms < batch.memory.frozen_ms:
         if sight.at_ms == end_ms and sight.total != high:
@@ -332,7 +332,7 @@ def _rebook(batch: Batch, sight: Sight, verdict: Verdict, stretch_: tuple[int, i
 
 
 def spacing_ms(line: Line, at_ms: int) -> int:
-    """Time since the line's last answer, for its reporting period; a polled line's never exceeds what it promises."""
+    """Time since the line's last answer: its reporting period, at most what the line promises."""
     last = line.watch_end_ms
     if last is None or at_ms <= last:
         return line.period_ms

@@ -10,6 +10,7 @@ from gateway.store.events import FACTS, Facts, Place, render
 from gateway.store.memory import Memory
 from gateway.store.plan import Pending
 
+# ruff: noqa: S608  statements are put together from columns of ours only
 ENQUEUE = (
     "INSERT INTO outbox (upstream_id, zone_id, size_s, start_ms, revision, state, closed_ms)"
     " SELECT upstream_id, zone_id, size_s, :start, :revision, 'pending', :closed FROM subscriptions"
@@ -109,6 +110,7 @@ def pending(con: sqlite3.Connection) -> list[Pending]:
     rows = con.execute(
         "SELECT name, (SELECT count(*) FROM outbox WHERE upstream_id=u.id AND state='pending'),"
         " (SELECT min(start_ms) FROM outbox WHERE upstream_id=u.id AND state='pending'),"
-        " (SELECT count(*) FROM outbox WHERE upstream_id=u.id AND state='rejected') FROM upstreams u ORDER BY name"
+        " (SELECT count(*) FROM outbox WHERE upstream_id=u.id AND state='rejected') FROM upstreams u"
+        " ORDER BY name"
     )
     return [Pending(*row) for row in rows]

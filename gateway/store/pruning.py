@@ -1,4 +1,4 @@
-"""Make room: readings once nothing can change their windows, aggregates once delivered everywhere (semantics 3, 5)."""
+"""Make room: readings once nothing can change their windows, aggregates once delivered everywhere."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def _expire(con: sqlite3.Connection, memory: Memory, now: Stamp) -> None:
             span = (grid.size_s, grid.from_ms, min(grid.to_ms, edge_ms))
             rows = con.execute(
                 "SELECT line_id, ?, sum(ins), sum(outs), sum(passes), sum(sales), sum(returns), sum(amount)"
-                " FROM (SELECT *, max(revision) FROM line_windows WHERE size_s=? AND start_ms>=? AND start_ms<?"
+                " FROM (SELECT *, max(revision) FROM line_windows WHERE size_s=? AND start_ms>=? AND"
+                " start_ms<?"
                 " GROUP BY line_id, start_ms) GROUP BY line_id",
                 (EXPIRED, *span),
             ).fetchall()

@@ -13,20 +13,23 @@ from gateway import measures
 from gateway.errors import StoreError
 from gateway.model import Role, TimeQuality
 from gateway.store import outbox
-from gateway.store.aggregates import FLAGS, LineWindow, ZoneSum
+from gateway.store.aggregates import FLAGS
 from gateway.store.books import books
 from gateway.store.memory import Line, Memory, Zone, stored_plan
 from gateway.store.plan import NOTHING, Books, Figures, Grid, LineTotals, Pending, ZoneLive
 from gateway.store.readings import window_sums
 from gateway.store.schema import FILE
 from gateway.store.schema import reader as connect
+from gateway.store.sums import LineWindow, ZoneSum
 from gateway.windows import business_date, day_of
 
 AGGREGATES = (
     "SELECT z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
     " a.amount AS amount_minor, a.watched_ms, a.base_ms, a.estimated_ins, a.estimated_outs, a.occupancy,"
-    " a.occupancy_raw, a.flags, a.quality, a.lines, a.reason, a.closed_ms, max(a.revision) FROM zone_aggregates a"
-    " JOIN zones z ON z.id=a.zone_id WHERE (:zone IS NULL OR z.zone=:zone) AND a.size_s=:size AND a.start_ms>=:from"
+    " a.occupancy_raw, a.flags, a.quality, a.lines, a.reason, a.closed_ms, max(a.revision) FROM"
+    " zone_aggregates a"
+    " JOIN zones z ON z.id=a.zone_id WHERE (:zone IS NULL OR z.zone=:zone) AND a.size_s=:size AND"
+    " a.start_ms>=:from"
     " AND a.start_ms<:to AND (:as_of IS NULL OR a.closed_ms<=:as_of) GROUP BY a.zone_id, a.start_ms"
     " ORDER BY a.start_ms, z.zone"
 )
@@ -37,7 +40,8 @@ READINGS = (
 )
 TODAY = (
     "SELECT ins, outs, passersby, sales, returns, amount, watched_ms, base_ms, estimated_ins, estimated_outs,"
-    " occupancy, occupancy_raw, flags, quality, max(revision) FROM zone_aggregates WHERE zone_id=? AND size_s=?"
+    " occupancy, occupancy_raw, flags, quality, max(revision) FROM zone_aggregates WHERE zone_id=?"
+    " AND size_s=?"
     " AND start_ms>=? AND start_ms<? GROUP BY start_ms ORDER BY start_ms"
 )
 

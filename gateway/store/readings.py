@@ -13,6 +13,7 @@ from gateway.windows import SHARE_SQL
 Stored = tuple[int, int, int, int, int, Figures]  # long, start, end, side, key, figures
 
 INSERT = "INSERT OR IGNORE INTO readings VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+# ruff: noqa: S608  statements are put together from parts of this file only
 KEY = "long=? AND start_ms=? AND line_id=? AND end_ms=? AND side=? AND key=?"
 SAME = f"SELECT ins, outs, passes, sales, returns, amount FROM readings WHERE {KEY}"
 REPLACE = f"UPDATE readings SET ins=?, outs=?, passes=?, sales=?, returns=?, amount=?, quality=? WHERE {KEY}"
@@ -21,7 +22,8 @@ DELETE = f"DELETE FROM readings WHERE {KEY}"
 # begins one longest reading before.
 NEIGHBOURS = (
     "SELECT long, start_ms, end_ms, side, key, ins, outs, passes, sales, returns, amount FROM readings"
-    " WHERE long=? AND start_ms>? AND start_ms<? AND line_id=? AND end_ms>? AND key=0 AND total IS NULL AND side&?<>0"
+    " WHERE long=? AND start_ms>? AND start_ms<? AND line_id=? AND end_ms>? AND key=0 AND total IS NULL"
+    " AND side&?<>0"
 )
 
 
@@ -134,7 +136,8 @@ def sums_sql(one_line: bool = False) -> str:
     parts += [_summed(column, estimated) for column in ("ins", "outs", "passes")]
     where = " AND line_id=:line" if one_line else ""
     ranges = " UNION ALL ".join(
-        f"SELECT * FROM readings WHERE long={long} AND start_ms>:lo-{back} AND start_ms<:hi AND end_ms>:lo{where}"
+        f"SELECT * FROM readings WHERE long={long} AND start_ms>:lo-{back} AND start_ms<:hi AND"
+        f" end_ms>:lo{where}"
         for long, back in ((0, ":back"), (1, ":far"))
     )
     return f"SELECT line_id, {', '.join(parts)}, max(quality) FROM ({ranges}) GROUP BY line_id"

@@ -23,8 +23,8 @@ MIGRATIONS_SET = "buffer"
 FIRST = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE lines (
-  id INTEGER PRIMARY KEY, counter TEXT NOT NULL, line TEXT NOT NULL, till INTEGER NOT NULL CHECK (till IN (0, 1)),
-  UNIQUE (till, counter, line)) STRICT;
+  id INTEGER PRIMARY KEY, counter TEXT NOT NULL, line TEXT NOT NULL,
+  till INTEGER NOT NULL CHECK (till IN (0, 1)), UNIQUE (till, counter, line)) STRICT;
 -- what is known of a line's rhythm, and the span it is being watched in
 CREATE TABLE pulse (
   line_id INTEGER PRIMARY KEY REFERENCES lines, period_ms INTEGER NOT NULL, longest_ms INTEGER NOT NULL,
@@ -46,8 +46,8 @@ CREATE TABLE readings (
 CREATE TABLE timeless (line_id INTEGER NOT NULL, key INTEGER NOT NULL, start_ms INTEGER NOT NULL,
   end_ms INTEGER NOT NULL,
   PRIMARY KEY (line_id, key)) STRICT, WITHOUT ROWID;
-CREATE TABLE deliveries (link TEXT NOT NULL, mid INTEGER NOT NULL, session INTEGER NOT NULL, digest BLOB NOT NULL,
-  sequence INTEGER NOT NULL, PRIMARY KEY (link, mid)) STRICT, WITHOUT ROWID;
+CREATE TABLE deliveries (link TEXT NOT NULL, mid INTEGER NOT NULL, session INTEGER NOT NULL,
+  digest BLOB NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (link, mid)) STRICT, WITHOUT ROWID;
 CREATE TABLE sessions (link TEXT PRIMARY KEY, session INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE heads (
   line_id INTEGER NOT NULL, side INTEGER NOT NULL, epoch TEXT NOT NULL, first_ms INTEGER NOT NULL,
@@ -96,8 +96,9 @@ CREATE TABLE zone_versions (zone_id INTEGER NOT NULL, version INTEGER NOT NULL, 
 CREATE TABLE zone_aggregates (
   zone_id INTEGER NOT NULL, size_s INTEGER NOT NULL, start_ms INTEGER NOT NULL, revision INTEGER NOT NULL,
   zone_version INTEGER NOT NULL, ins INTEGER NOT NULL, outs INTEGER NOT NULL, passersby INTEGER NOT NULL,
-  sales INTEGER NOT NULL, returns INTEGER NOT NULL, amount INTEGER NOT NULL, watched_ms INTEGER, base_ms INTEGER,
-  estimated_ins INTEGER NOT NULL, estimated_outs INTEGER NOT NULL, occupancy INTEGER NOT NULL,
+  sales INTEGER NOT NULL, returns INTEGER NOT NULL, amount INTEGER NOT NULL, watched_ms INTEGER,
+  base_ms INTEGER, estimated_ins INTEGER NOT NULL, estimated_outs INTEGER NOT NULL,
+  occupancy INTEGER NOT NULL,
   occupancy_raw INTEGER NOT NULL, flags INTEGER NOT NULL, quality INTEGER NOT NULL, lines TEXT NOT NULL,
   reason TEXT NOT NULL, closed_ms INTEGER NOT NULL,
   PRIMARY KEY (zone_id, size_s, start_ms, revision)) STRICT, WITHOUT ROWID;

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from fractions import Fraction
+from itertools import pairwise
 from math import floor
 
 import pytest
@@ -17,7 +18,8 @@ from gateway.windows import SHARE_SQL, Hours
 
 OSLO = "Europe/Oslo"
 SQL = sqlite3.connect(":memory:", check_same_thread=False)
-SHARE = f"SELECT typeof(x), x FROM (SELECT {SHARE_SQL.format(c='c')} AS x FROM (SELECT :c AS c, :s AS start_ms, :e AS end_ms))"
+ROW = "(SELECT :c AS c, :s AS start_ms, :e AS end_ms)"
+SHARE = f"SELECT typeof(x), x FROM (SELECT {SHARE_SQL.format(c='c')} AS x FROM {ROW})"
 
 
 def ms(text: str) -> int:
@@ -39,7 +41,7 @@ def in_sql(count: int, start: int, end: int, lo: int, hi: int) -> int:
 def test_parts_add_up_for_every_partition(count: int, start: int, length: int, cuts: set[int]) -> None:
     end = start + length
     edges = sorted({start, end} | {start + cut for cut in cuts if cut < length})
-    parts = [in_sql(count, start, end, lo, hi) for lo, hi in zip(edges, edges[1:], strict=False)]
+    parts = [in_sql(count, start, end, lo, hi) for lo, hi in pairwise(edges)]
     assert sum(parts) == count
     for part, lo, hi in zip(parts, edges, edges[1:], strict=False):
         exact = floor(Fraction(count * (hi - start), length)) - floor(Fraction(count * (lo - start), length))
@@ -87,9 +89,8 @@ def test_o16_business_date_is_judged_on_the_local_clock(instant: str, expected: 
     assert windows.business_date(ms(instant), OSLO, 360).isoformat() == expected
 
 
-@given(st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)), st.integers(0, 23))
-def test_every_instant_lies_in_its_business_day(at: datetime, start_hour: int) -> None:
-    instant = round(at.replace(tzinfo=UTC).timestamp() * 1000)
+@given(st.integers(1_577_836_800_000, 2_051_222_400_000), st.integers(0, 23))
+def test_every_instant_lies_in_its_business_day(instant: int, start_hour: int) -> None:
     low, high = windows.day_of(instant, OSLO, start_hour * 60)
     assert low <= instant < high
     assert (low, high) == windows.day_bounds(

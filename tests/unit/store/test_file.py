@@ -55,7 +55,8 @@ async def test_not_a_database_at_all(tmp_path: Path) -> None:
 
 async def test_a_later_file_is_refused(box: Box) -> None:
     box.store._con.execute(
-        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('buffer', 'from the future', '')"
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('buffer', 'from"
+        " the future', '')"
     )
     await box.store.aclose()
     with pytest.raises(StoreError, match="later version"):
@@ -113,7 +114,10 @@ async def test_the_books_notice_a_missing_person(box: Box) -> None:
         "UPDATE line_windows SET ins=ins+1 WHERE ins=5",
         "UPDATE zone_aggregates SET outs=1 WHERE ins=5",
         "UPDATE ledger SET ins=ins+1 WHERE account='received'",
-        "UPDATE outbox SET state='delivered', delivered_revision=9 WHERE start_ms=(SELECT max(start_ms) FROM outbox)",
+        (
+            "UPDATE outbox SET state='delivered', delivered_revision=9 WHERE start_ms=(SELECT"
+            " max(start_ms) FROM outbox)"
+        ),
     ):
         box.store._con.execute("SAVEPOINT damage")
         box.store._con.execute(damage)

@@ -1,5 +1,6 @@
-"""Random histories: kill, repeat, reorder, prune, late data, lost answers. The books balance after every step,
-and head office ends with exactly what was counted.
+"""Random histories: kill, repeat, reorder, prune, late data, lost answers.
+
+The books balance after every step, and head office ends with exactly what was counted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.model import Basis, Event, LineRule, Member, Register, Role, ZoneSpec
+from gateway.model import Basis, Crossings, Event, LineRule, Member, Register, Role, ZoneSpec
 from tests.unit.store.conftest import DOOR, MINUTE, T0, Box
 
 DAY = 24 * 60 * MINUTE
@@ -173,7 +174,7 @@ GATE_ZONE = ZoneSpec("shop", "store", (Member("gate", "main", Role.ENTRANCE),))
 @SLOW
 @given(st.lists(st.integers(0, 90), min_size=1, max_size=12), st.data())
 def test_totals_in_any_order_give_the_same_books(steps: list[int], data: st.DataObject) -> None:
-    """Some steps exceed what can have crossed in a minute: the refusals must not depend on the order either."""
+    """Some steps exceed what can cross in a minute: the refusals must not depend on the order either."""
     total, sights = 0, []
     for index, step in enumerate(steps):
         total += step
@@ -210,8 +211,7 @@ def test_totals_in_any_order_give_the_same_books(steps: list[int], data: st.Data
 @SLOW
 @given(st.lists(st.tuples(st.integers(0, 119), st.integers(0, 7)), max_size=15), st.integers(0, 9))
 def test_passes_are_halved_without_losing_one(crossings: list[tuple[int, int]], waits: int) -> None:
-    """A beam that knows no direction, late and out of order: ins and outs differ by at most one, and add up."""
-    from gateway.model import Crossings
+    """A beam without direction, late and out of order: ins and outs differ by at most one, and add up."""
 
     async def script(box: Box) -> None:
         truth: dict[int, int] = {}
