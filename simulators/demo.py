@@ -49,6 +49,7 @@ class Demo:
     clock: Clock
     seed: int
     timezone: str
+    wanted: str | None = None
     broker: int = field(default_factory=free_port)
     office: int = field(default_factory=free_port)
     http: int = field(default_factory=free_port)
@@ -60,7 +61,7 @@ class Demo:
 
     def start_servers(self) -> str:
         python = sys.executable
-        broker = start_broker(self.processes, self.broker)
+        broker = start_broker(self.processes, self.broker, self.wanted)
         office = ["--port", str(self.office), "--db", str(self.folder / "office.db")]
         self.processes.start("office", [python, "-m", "simulators", "upstream", *office])
         self.processes.wait_for_port(self.office)
@@ -79,10 +80,10 @@ class Demo:
         self.processes.wait_for_port(self.http)
 
     def misfortunes(
-        self, mall: Mall, ports: Ports, publisher: Publisher
+        self, mall: Mall, ports: Ports, publisher: Publisher, leave_s: float
     ) -> list[tuple[float, Callable[[], None]]]:
-        """When (in seconds) and what, in order."""
-        scale = min(1.0, self.minutes / 2)
+        """When (in seconds) and what, in order; all before the people leave."""
+        scale = min(1.0, leave_s / 120)
         return [
             (20 * scale, lambda: self._network(mall, publisher)),
             (40 * scale, lambda: self.say("live: visitors, people inside and conversion are on the page")),
@@ -212,7 +213,8 @@ def play(demo: Demo) -> bool:
         demo.begun = time.monotonic()
         local = f"{ZONES['mall'].kind} of {len(SERIAL_DOORS)} serial doors, 3 network counters, 2 tills"
         demo.say(f"a {local}; serial doors have no memory, their morning stays a gap")
-        demo.until(mall, demo.people_leave_s(), demo.misfortunes(mall, ports, publisher))
+        leave_s = demo.people_leave_s()
+        demo.until(mall, leave_s, demo.misfortunes(mall, ports, publisher, leave_s))
         mall.send_people_home()
         demo.say("the people stop; the last window closes")
         equal = demo.wait_for_office(mall)
@@ -231,7 +233,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 @click.option("--speed", type=click.FloatRange(1, 300), default=1.0, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep everything here (must not exist).")
-def command(minutes: float | None, speed: float, seed: int, folder: Path | None) -> None:
+@click.option("--broker", type=click.Choice(["mosquitto", "nats-server"]), help="Default: what is there.")
+def command(minutes: float | None, speed: float, seed: int, folder: Path | None, broker: str | None) -> None:
     """A simulated centre, the real daemon, and truth against head office. Exit 0 only if they are equal."""
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
@@ -244,7 +247,7 @@ def command(minutes: float | None, speed: float, seed: int, folder: Path | None)
         place.mkdir(exist_ok=folder is None)
         equal = False
         with suppress(Interrupted), Processes(place) as processes:
-            demo = Demo(place, minutes or 2.0, processes, clock, seed, centre_zone(now))
+            demo = Demo(place, minutes or 2.0, processes, clock, seed, centre_zone(now), broker)
             try:
                 equal = play(demo)
             except (RuntimeError, ConnectionError, TimeoutError) as error:

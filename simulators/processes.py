@@ -79,14 +79,14 @@ class Processes:
             time.sleep(0.05)
 
 
-def start_broker(processes: Processes, port: int) -> str:
-    """Mosquitto if the machine has it, otherwise nats-server. Gives its name. Raises RuntimeError."""
+def start_broker(processes: Processes, port: int, wanted: str | None = None) -> str:
+    """The one wanted; or Mosquitto if the machine has it, otherwise nats-server. Raises RuntimeError."""
     folder = processes.folder / "broker"
     folder.mkdir()
-    if mosquitto := program("mosquitto"):
+    if wanted != "nats-server" and (mosquitto := program("mosquitto")):
         processes.start("broker", [mosquitto, "-c", str(_mosquitto(folder, port))])
         name = "Mosquitto"
-    elif nats := program("nats-server"):
+    elif wanted != "mosquitto" and (nats := program("nats-server")):
         processes.start("broker", [nats, "-c", str(_nats(folder, port))])
         name = "nats-server"
     else:

@@ -139,11 +139,12 @@ def configuration(
 ) -> str:
     """A gateway.toml that reads this recording; registers over `bus` when it is given."""
     host, _, port = broker.partition(":")
+    size_s = 60 if bus else recording.size_s  # polled registers count now, not when the file was written
     lines = [
         f'[gateway]\nid = "replay"\ndata_dir = "{data_dir}"',
         f'[site]\nid = "{recording.name.replace("_", "-")}"\ntimezone = "{recording.timezone}"',
         f'currency = "{recording.currency}"',
-        f"[windows]\nsize_s = {recording.size_s}\nallowed_lateness_s = 1",
+        f"[windows]\nsize_s = {size_s}\nallowed_lateness_s = 1",
         f'readings_days = 400\nretention_days = 800\n[http]\nlisten = "{listen}"\n[link]',
     ]
     if bus:
