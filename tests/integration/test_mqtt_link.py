@@ -275,6 +275,7 @@ async def test_a_stale_acknowledgement_does_not_eat_a_message_of_a_new_session(m
 async def test_a_broker_killed_under_load_loses_nothing(mosquitto: Mosquitto) -> None:
     async with running(Settings(mosquitto.port)) as rig:
         await publish(mosquitto.port, numbered(range(50)))
+        await publish(mosquitto.port, [])  # it writes in the turn after it acknowledged
         mosquitto.kill()
         mosquitto.start()
         await publish(mosquitto.port, numbered(range(50, 100)))

@@ -104,18 +104,16 @@ def test_sigterm_ends_in_order_with_the_truth_written(mosquitto: Mosquitto, tmp_
     truth = tmp_path / "truth.json"
     arguments = ["mqtt", "--port", str(mosquitto.port), "--truth", str(truth), "--rate", "50"]
     process = subprocess.Popen([sys.executable, "-m", "simulators", *arguments], stderr=subprocess.PIPE)
-        "127.0.0.1", mosquitto.port
-    ):  # the broker answers; now wait for the simulator's first word
-        received: list[bytes] = []
-        client = Client(CallbackAPIVersion.VERSION2)
-        client.on_message = lambda _client, _data, message: received.append(message.payload)
-        client.connect("127.0.0.1", mosquitto.port)
-        client.subscribe("#", 1)
-        for _ in range(2000):
-            client.loop(0.01)
-            if received:
-                break
-        client.disconnect()
+    received: list[bytes] = []
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.on_message = lambda _client, _data, message: received.append(message.payload)
+    client.connect("127.0.0.1", mosquitto.port)
+    client.subscribe("#", 1)
+    for _ in range(2000):
+        client.loop(0.01)
+        if received:
+            break
+    client.disconnect()
     process.terminate()
     _, said = process.communicate(timeout=20)
     assert received
