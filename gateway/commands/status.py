@@ -44,7 +44,7 @@ def lines(snapshot: Mapping[str, Any]) -> Iterator[str]:
         yield f"ACKNOWLEDGEMENTS WITHHELD: {snapshot['fault']}"
     for title, part, text in _PARTS:
         yield ""
-        yield title
+        yield title if snapshot[part] else f"{title}: none"
         yield from (f"  {text(entry)}" for entry in snapshot[part])
     yield ""
     yield _buffer(snapshot["buffer"])

@@ -53,6 +53,12 @@ _ROWS: Final = {
         "Kelloon ei voi vielä luottaa.",
         "The clock cannot be trusted yet.",
     ),
+    "withheld": (
+        "Bufferet kan ikke skrives; tellinger bekreftes ikke nå:",
+        "Bufferten kan inte skrivas; räkningar bekräftas inte nu:",
+        "Puskuriin ei voi kirjoittaa; laskentoja ei kuitata nyt:",
+        "The buffer cannot be written; counts are not acknowledged now:",
+    ),
     "stale": (
         "Ingen svar fra gatewayen siden",
         "Inget svar från gatewayen sedan",

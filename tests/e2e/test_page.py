@@ -103,10 +103,11 @@ async def test_gaps_are_hatched(seen: Seen) -> None:
 async def test_a_person_crosses_and_the_number_moves(seen: Seen) -> None:
     zones = list(seen.source.health.zones)
     zones[0] = replace(zones[0], ins=1251, occupancy=18)
-    seen.source.change(zones=zones, simulated=False, clock_trusted=False)
+    seen.source.change(zones=zones, simulated=False, clock_trusted=False, fault="disk full")
     await expect(seen.page.locator('[data-zone="mall"] .big')).to_have_text("1 251", timeout=WAIT_MS)
     await expect(seen.page.locator("#simulated")).to_be_hidden()
     await expect(seen.page.locator("#untrusted")).to_be_visible()
+    await expect(seen.page.locator("#fault")).to_contain_text("disk full")
 
 
 async def test_markup_in_names_stays_text(seen: Seen) -> None:

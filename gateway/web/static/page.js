@@ -103,6 +103,8 @@ function show(live) {
   at("clock").textContent = clockTime(live.at, true);
   at("simulated").hidden = !live.simulated;
   at("untrusted").hidden = live.clock_trusted;
+  at("fault").textContent = `${words.withheld} ${live.fault}`;
+  at("fault").hidden = !live.fault;
   at("zones").replaceChildren(...live.zones.map(card));
   at("links").replaceChildren(...live.links.map(linkItem));
   at("counters").replaceChildren(...live.counters.map(counterItem));

@@ -1,0 +1,52 @@
+"""The small pure parts of the web: words, times in a query, cells of a CSV."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import gateway.web
+from gateway.web.tables import as_csv, parse_instant
+from gateway.web.words import WORDS
+
+STATIC = Path(gateway.web.__file__).parent / "static"
+NOON_MS = 1_795_435_200_000
+
+
+@pytest.mark.parametrize("tag", ["nb", "sv", "fi", "en"])
+def test_every_word_the_page_uses_is_known(tag: str) -> None:
+    used = set(re.findall(r"words\.(\w+)", (STATIC / "page.js").read_text()))
+    used |= set(re.findall(r"\$(\w+)", (STATIC / "page.html").read_text())) - {"lang", "site", "words"}
+    assert used <= set(WORDS[tag])
+    assert all(WORDS[tag].values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-23T12:00:00Z",
+        "2026-11-23T12:00:00",
+        "2026-11-23T13:00:00+01:00",
+        "2026-11-23T13:00:00 01:00",  # a plus sign nobody escaped
+        "1795435200",
+    ],
+)
+def test_one_instant_written_in_many_ways(text: str) -> None:
+    assert parse_instant(text) == NOON_MS
+
+
+def test_a_date_is_its_midnight() -> None:
+    assert parse_instant("2026-11-23") == NOON_MS - 12 * 3_600_000
+
+
+@pytest.mark.parametrize("text", ["", "noon", "2026-13-01", "NaN", "١٧٩٥٤٣٥٢٠٠"])
+def test_no_instant(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_instant(text)
+
+
+def test_cells_cannot_run_as_formulas() -> None:
+    rows = [{"zone": "=HYPERLINK(1)", "ins": -3, "share": {"value": None, "why": "completeness"}}]
+    assert as_csv(rows, ("zone", "ins", "share")) == "zone,ins,share\r\n'=HYPERLINK(1),-3,\r\n"
