@@ -19,8 +19,9 @@ from gateway.model import Item, Stamp
 
 LONGEST_SILENT_S = 60.0  # a silent address is asked at least this often
 GUARD_S = 0.2  # after a time-out the bus is left alone at least this long, and what comes is late
-DOUBT_S = 2.0  # so long after a time-out may a late reply still mix with another address's
-SETTLE_S = 0.05  # while in doubt: a second reply within this time spoils both
+DOUBT_S = 5.0  # so long after a time-out a reply may be a late one: ask twice, believe equal answers only
+RESYNC_S = 1.0  # two answers that differ: leave the bus alone until it has been quiet so long
+LONGEST_RESYNC_S = 5.0  # a device that never stops talking must not silence the others
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class SerialLink:
         self._clock, self._ingest, self._backoff = clock, ingest, backoff
         self._asked = [source for source in sources if hasattr(source.driver, "poll")]
         self._heard = [source for source in sources if hasattr(source.driver, "feed")]
-        self._guard_until = self._doubt_until = 0.0
+        self._guard_until = self._doubt_until = self._quiet_at_latest = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns when `stop` is set; every failure in between is retried with back-off."""
@@ -110,7 +111,7 @@ class SerialLink:
 
     async def _ask_in_turn(self, port: Port) -> None:
         loop = asyncio.get_running_loop()
-        self._guard_until = self._doubt_until = 0.0
+        self._guard_until = self._doubt_until = self._quiet_at_latest = 0.0
         devices = [
             _Device(source, cast("Exchange", source.driver), self.options.poll_s, loop.time())
             for source in self._asked
@@ -162,22 +163,33 @@ class SerialLink:
     async def _exchange(self, port: Port, request: Request) -> bytes | None:
         """The reply to this request, or None; b"" when it may as well be a late reply to an earlier one."""
         loop = asyncio.get_running_loop()
-        await self._rest(port, self._guard_until - loop.time())
+        data = await self._ask(port, request)
+        if data is None or loop.time() >= self._doubt_until:
+            return data
+        again = await self._ask(port, request)
+        if again == data:
+            return data
+        self._resync(loop.time())
+        return b""
+
+    def _resync(self, now: float) -> None:
+        """Late replies are about, and perhaps two alike: let them pass."""
+        self._quiet_at_latest = now + LONGEST_RESYNC_S
+        self._guard_until = max(self._guard_until, now + RESYNC_S)
+        self._doubt_until = self._quiet_at_latest + DOUBT_S
+
+    async def _ask(self, port: Port, request: Request) -> bytes | None:
+        loop = asyncio.get_running_loop()
+        while (left_s := self._guard_until - loop.time()) > 0:
+            await port.wait(left_s)
         port.drain()
         port.write(request.payload)
         data = await port.wait(request.timeout_ms / 1000, self._end_of(request))
-        now = loop.time()
         if data is None:
-            self._guard_until = now + max(GUARD_S, request.timeout_ms / 1000)
-            self._doubt_until = self._guard_until + DOUBT_S
+            self._guard_until = loop.time() + max(GUARD_S, request.timeout_ms / 1000)
+            self._doubt_until = max(self._doubt_until, self._guard_until + DOUBT_S)
             return None
-        if now < self._doubt_until and await self._second_reply(port):
-            return b""
         return data.removeprefix(request.payload) if self.options.echo else data
-
-    async def _second_reply(self, port: Port) -> bool:
-        """Did more come after a reply? Then one of the two is late, and nobody can tell which."""
-        return await port.wait(SETTLE_S, bool) is not None
 
     def _end_of(self, request: Request) -> Any:
         if not self.options.echo:
@@ -194,9 +206,13 @@ class SerialLink:
 
     def _unasked(self, data: bytes) -> None:
         """Bytes nobody waits for: of devices that speak unasked, or late and of no use."""
-        stamp = self._clock.stamp() if self._heard else None
+        now = asyncio.get_running_loop().time()
+        if now < self._guard_until and now < self._quiet_at_latest:
+            self._guard_until = max(self._guard_until, min(now + RESYNC_S, self._quiet_at_latest))
+        if not self._heard:
+            return
+        stamp = self._clock.stamp()
         for source in self._heard:
-            assert stamp is not None  # noqa: S101 - for the type checker
             items = list(cast("Stream", source.driver).feed(data, stamp.wall_ms))
             if items:
                 self._ingest.deliver(self.id, source, items, stamp)

@@ -26,7 +26,7 @@ from gateway.model import Damaged, DeviceState, Ignored, Item, Register, Stamp, 
 from simulators.dcon import Module
 from simulators.serial import Bus
 
-SOON_S = 8.0
+SOON_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -119,16 +119,38 @@ async def test_each_module_of_a_bus_is_counted_for_itself() -> None:
 
 @pytest.mark.parametrize("late_s", [0.12, 0.28, 0.33, 0.45])
 async def test_a_late_reply_is_never_booked_to_the_next_address(late_s: float) -> None:
+    """The second module takes its time too, so that the first one's late word comes before its own."""
     modules = [Module("01", totals=[4711, 0]), Module("02", totals=[5000, 0])]
+    modules[1].faults.late_s = 0.06
     with Bus(modules) as bus:
         async with running(Settings(bus.path), [beam("01"), beam("02")]) as (_, ingest):
             await until(lambda: ingest.totals("01") and ingest.totals("02"))
             bus.do(lambda: setattr(modules[0].faults, "late_s", late_s))
             asked, heard = bus.asked("#010"), len(ingest.totals("02"))
             await until(lambda: bus.asked("#010") > asked)
-            await until(lambda: len(ingest.totals("02")) > heard + 12)
+            await until(lambda: len(ingest.totals("02")) > heard + 3)
         assert set(ingest.totals("01")) == {4711}
         assert set(ingest.totals("02")) == {5000}
+
+
+@pytest.mark.parametrize("late_s", [0.15, 0.35, 0.6])
+async def test_a_converter_that_delays_everything_mixes_nothing_up(late_s: float) -> None:
+    modules = [Module(f"0{number}", totals=[1000 * number, 0]) for number in range(1, 6)]
+    names = [module.address for module in modules]
+    with Bus(modules) as bus:
+        async with running(Settings(bus.path), [beam(name) for name in names]) as (_, ingest):
+            await until(lambda: all(ingest.totals(name) for name in names))
+            for module in modules:
+                bus.do(lambda module=module: setattr(module.faults, "late_s", late_s))
+            asked = len(bus.requests)
+            await until(lambda: len(bus.requests) > asked + 10)
+            for module in modules:
+                bus.do(lambda module=module: setattr(module.faults, "late_s", 0.0))
+            heard = [len(ingest.totals(name)) for name in names]
+            await until(lambda: any(len(ingest.totals(n)) > h for n, h in zip(names, heard, strict=True)))
+        assert {name: set(ingest.totals(name)) for name in names} == {
+            name: {1000 * number} for number, name in enumerate(names, 1)
+        }
 
 
 async def test_a_silent_module_is_asked_less_and_less_and_slows_nobody() -> None:
@@ -196,10 +218,10 @@ async def test_what_is_no_port_is_told(tmp_path: Path) -> None:
 
 async def test_garbage_is_told_and_never_counted() -> None:
     module = Module("01", totals=[1234, 0])
-    module.faults.garbage = module.faults.noise = 0.2
+    module.faults.garbage = module.faults.noise = 0.1
     with Bus([module], seed=1) as bus:
         async with running(Settings(bus.path, poll_s=0.01), [beam("01")]) as (_, ingest):
-            await until(lambda: len(ingest.totals("01")) > 40 and ingest.has(Damaged))
+            await until(lambda: len(ingest.totals("01")) > 15 and ingest.has(Damaged))
         assert set(ingest.totals("01")) == {1234}
 
 
