@@ -150,7 +150,9 @@ class Closer:
 
     def _close_line(self, line_id: int, size_s: int, edge_ms: int) -> None:
         """Close a line's windows up to an edge."""
-        start_ms = self.memory.through.get((line_id, size_s), edge_ms - size_s * 1000)
+        grids = self.memory.grids
+        began_ms = max((g.from_ms for g in grids if g.size_s == size_s and g.from_ms < edge_ms), default=0)
+        start_ms = max(self.memory.through.get((line_id, size_s), edge_ms - size_s * 1000), began_ms)
         if start_ms >= edge_ms:
             return
         for start in range(start_ms, edge_ms, size_s * 1000):

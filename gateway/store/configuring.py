@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from gateway.model import LineRule, Stamp, ZoneSpec
-from gateway.store.memory import FAR_MS, Memory
+from gateway.store.memory import Memory
 from gateway.store.plan import Grid, UpstreamPlan
 from gateway.windows import Hours, day_of, floor_ms, next_edge_ms
 
@@ -70,13 +70,20 @@ class Configurer:
 
     def _begin_lines(self) -> None:
         """A new line's windows begin with the one around this moment; earlier ones only with late data."""
-        for line_id in self.memory.by_id:
-            for grid in self.memory.grids:
-                if grid.to_ms > self.now.wall_ms:
-                    edge_ms = max(floor_ms(self.now.wall_ms, grid.size_s), grid.from_ms)
-                    self.con.execute(
-                        "INSERT OR IGNORE INTO closed VALUES (?,?,?)", (line_id, grid.size_s, edge_ms)
-                    )
+        edges = self._edges()
+        self.con.executemany(
+            "INSERT OR IGNORE INTO closed VALUES (?,?,?)",
+            [(line_id, size_s, edge_ms) for line_id in self.memory.by_id for size_s, edge_ms in edges],
+        )
+
+    def _edges(self) -> list[tuple[int, int]]:
+        """(size, where windows begin now); a grid that has ended counts as closed, for late data."""
+        wall_ms = self.now.wall_ms
+        newest_first = sorted(self.memory.grids, key=lambda grid: -grid.from_ms)
+        return [
+            (grid.size_s, min(max(floor_ms(wall_ms, grid.size_s), grid.from_ms), grid.to_ms))
+            for grid in newest_first
+        ]
 
     def _set_zones(self, zones: list[ZoneSpec]) -> None:
         self.con.execute("UPDATE zones SET active=0")
@@ -110,12 +117,10 @@ class Configurer:
         )
 
     def _begin_zone(self, zone_id: int) -> None:
-        for grid in self.memory.grids:
-            if grid.to_ms > self.now.wall_ms:
-                edge_ms = max(floor_ms(self.now.wall_ms, grid.size_s), grid.from_ms)
-                self.con.execute(
-                    "INSERT OR IGNORE INTO zone_closed VALUES (?,?,?)", (zone_id, grid.size_s, edge_ms)
-                )
+        self.con.executemany(
+            "INSERT OR IGNORE INTO zone_closed VALUES (?,?,?)",
+            [(zone_id, size_s, edge_ms) for size_s, edge_ms in self._edges()],
+        )
 
     def _set_upstreams(self, upstreams: Mapping[str, UpstreamPlan], grid: Grid) -> None:
         """A new upstream starts at the next window; the very first configuration from the beginning."""
@@ -150,8 +155,3 @@ class Configurer:
         """Zones and sizes that have been closed at least once: their history is not sent to a newcomer."""
         rows = self.con.execute("SELECT DISTINCT zone_id, size_s FROM zone_aggregates")
         return set(rows)
-
-
-def base_spans(memory: Memory) -> list[tuple[int, int, int]]:
-    """(size, from, to) of the configured window size over time."""
-    return [(grid.size_s, grid.from_ms, grid.to_ms or FAR_MS) for grid in memory.grids if grid.base]

@@ -17,7 +17,7 @@ from gateway.store.aggregates import FLAGS
 from gateway.store.books import books
 from gateway.store.memory import Line, Memory, Zone, stored_plan
 from gateway.store.plan import NOTHING, Books, Figures, Grid, LineTotals, Pending, ZoneLive
-from gateway.store.readings import window_sums
+from gateway.store.readings import Sums, window_sums
 from gateway.store.schema import FILE
 from gateway.store.schema import reader as connect
 from gateway.store.sums import LineWindow, ZoneSum
@@ -154,7 +154,8 @@ class Reader:
         """Each active zone's business day so far: closed windows and those not yet closed."""
         with self._reading() as con:
             memory = Memory(con)
-            return [_live(con, memory, zone, now_ms) for zone in memory.zones.values() if zone.active]
+            sums: dict[tuple[int, int], Sums] = {}
+            return [_live(con, memory, zone, now_ms, sums) for zone in memory.zones.values() if zone.active]
 
 
 def _dicts(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
@@ -190,7 +191,9 @@ def _zone_row(memory: Memory, zone: Zone) -> dict[str, Any]:
     }
 
 
-def _live(con: sqlite3.Connection, memory: Memory, zone: Zone, now_ms: int) -> ZoneLive:
+def _live(
+    con: sqlite3.Connection, memory: Memory, zone: Zone, now_ms: int, known: dict[tuple[int, int], Sums]
+) -> ZoneLive:
     plan = memory.plan
     low_ms, _high = day_of(now_ms, plan.timezone, plan.day_start_min)
     size_s = next(grid.size_s for grid in memory.grids if grid.base and grid.from_ms <= low_ms < grid.to_ms)
@@ -211,7 +214,10 @@ def _live(con: sqlite3.Connection, memory: Memory, zone: Zone, now_ms: int) -> Z
     flags = 0
     for row in rows:
         flags |= row[12]
-    open_sum = _open_sum(con, memory, zone, size_s, through, max(now_ms, through + 1))
+    span = (through, max(now_ms, through + 1))
+    if span not in known:  # zones that are closed equally far share one look at the readings
+        known[span] = window_sums(con, *span, size_s, memory.longest_short_ms())
+    open_sum = _open_sum(con, zone, size_s, through, known[span])
     change = open_sum.ins - open_sum.outs
     members = zone.versions[-1].members
     return ZoneLive(
@@ -241,12 +247,9 @@ def _live(con: sqlite3.Connection, memory: Memory, zone: Zone, now_ms: int) -> Z
     )
 
 
-def _open_sum(
-    con: sqlite3.Connection, memory: Memory, zone: Zone, size_s: int, from_ms: int, to_ms: int
-) -> ZoneSum:
+def _open_sum(con: sqlite3.Connection, zone: Zone, size_s: int, from_ms: int, sums: Sums) -> ZoneSum:
     """What is counted but not yet closed."""
     total = ZoneSum()
-    sums = window_sums(con, from_ms, to_ms, size_s, memory.longest_short_ms())
     for member in zone.at(from_ms).members:
         row = sums.get(member.line_id)
         if row is None:

@@ -281,3 +281,48 @@ async def test_pruning_keeps_the_books(box: Box) -> None:
     await box.store.prune(box.now())
     assert (box.ledger()["closed"], box.ledger()["expired"]) == (0, 5)
     box.balanced()
+
+
+async def test_late_data_of_a_line_added_later_finds_the_old_grid(make_box: MakeBox) -> None:
+    box = await make_box()
+    midnight = T0 + 14 * HOUR
+    box.grid = Grid(size_s=3600)
+    await box.configure()
+    box.at(midnight + 3 * HOUR)
+    await box.close()
+    box.rules = [DOOR, LineRule("side", "main", max_per_s=0, expect_s=60)]
+    await box.configure()
+    await box.take_in(Crossings("side", "main", midnight - HOUR, midnight + HOUR, 9), counter="side")
+    box.balanced()
+    box.pass_ms(3_000)
+    await box.close()
+    box.balanced()
+    assert box.ledger(line="side")["closed"] == 9
+
+
+async def test_books_balance_when_a_size_comes_back(make_box: MakeBox) -> None:
+    box = await make_box()
+    for size_s in (3600, 900):
+        await box.delta(box.wall - MINUTE, box.wall, 4)
+        box.grid = Grid(size_s=size_s)
+        await box.configure()
+        box.pass_ms(30 * HOUR)
+        await box.close()
+        box.balanced()
+    await box.delta(T0 - 20 * MINUTE, T0 + 50 * HOUR, 7)
+    box.pass_ms(3_000)
+    await box.close()
+    box.balanced()
+
+
+async def test_a_new_upstream_starts_at_the_next_window(make_box: MakeBox) -> None:
+    box = await make_box()
+    box.at(T0 + 20 * MINUTE)
+    await box.close()
+    box.upstreams = {"hq": UpstreamPlan(), "owner": UpstreamPlan(zones=("shop",))}
+    await box.configure()
+    box.at(T0 + HOUR)
+    await box.close()
+    events = await box.store.take("owner", 100, live=True, live_from_ms=0)
+    assert [event.start_ms for event in events] == [T0 + 30 * MINUTE]
+    box.balanced()
