@@ -63,6 +63,7 @@ class Store:
     def __init__(self, con: sqlite3.Connection, path: Path, lock_fd: int, faults: frozenset[str]) -> None:
         self._con, self.path, self._lock_fd, self._faults = con, path, lock_fd, faults
         self._memory = Memory(con)
+        self._stale = False  # what is remembered may be ahead of the file
         self._recorder = Recorder(con, self._memory)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
@@ -189,19 +190,26 @@ class Store:
             raise
 
     def _transaction(self, work: Callable[[], T]) -> T:
+        self._refresh()
         self._con.execute("BEGIN IMMEDIATE")
         try:
             result = work()
             self._con.execute("COMMIT")
         except BaseException:
-            self._rollback()
+            self._stale = True
+            if self._con.in_transaction:
+                self._con.execute("ROLLBACK")
+            self._refresh()
             raise
         return result
 
-    def _rollback(self) -> None:
-        if self._con.in_transaction:
-            self._con.execute("ROLLBACK")
-        self._memory.load()
+    def _refresh(self) -> None:
+        """After a rollback nothing remembered is true; a card that cannot be read is asked again later."""
+        if self._stale:
+            if self._con.in_transaction:
+                self._con.execute("ROLLBACK")
+            self._memory.load()
+            self._stale = False
 
     def _record(self, parcels: list[Parcel]) -> list[Recorded]:
         try:

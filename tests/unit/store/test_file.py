@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import BufferInUse, BufferRefused, StoreError
-from gateway.model import Booking, Crossings, Parcel, Stamp
+from gateway.model import Basis, Booking, Crossings, LineRule, Parcel, Register, Stamp
 from gateway.store import Reader, Store
 from tests.unit.store.conftest import MINUTE, T0, Box
 
+MakeBox = Callable[..., Awaitable[Box]]
 NOW = Stamp("boot", 0, T0)
 
 
@@ -129,3 +131,35 @@ async def test_the_books_notice_a_missing_person(box: Box) -> None:
         )
         box.store._con.execute(undo)
         box.balanced()
+
+
+async def test_a_failing_card_leaves_nothing_half_remembered(make_box: MakeBox) -> None:
+    """A batch of totals fails at its commit: the register must not believe that it has moved."""
+    box = await make_box(rules=[LineRule("door", "main", basis=Basis.TOTAL, polled=True, expect_s=15)])
+    await box.take_in(Register("door", "main", None, total_in=100))
+    con, box.store._con = box.store._con, FailingCommit(box.store._con)  # type: ignore[assignment]
+    box.pass_ms(5000)
+    with pytest.raises(StoreError):
+        await box.take_in(Register("door", "main", None, total_in=107))
+    box.store._con = con
+    await box.take_in(Register("door", "main", None, total_in=107))
+    assert box.ledger()["counted"] == 7
+    box.balanced()
+
+
+class FailingCommit:
+    """A connection whose card fails at the commit."""
+
+    def __init__(self, con: sqlite3.Connection) -> None:
+        self._con = con
+
+    def execute(self, statement: str, *binds: object) -> sqlite3.Cursor:
+        if statement == "COMMIT":
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
+        return self._con.execute(statement, *binds)  # type: ignore[arg-type]
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._con.in_transaction

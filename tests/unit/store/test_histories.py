@@ -19,7 +19,7 @@ from gateway.model import Basis, Crossings, Event, LineRule, Member, Register, R
 from tests.unit.store.conftest import DOOR, MINUTE, T0, Box
 
 DAY = 24 * 60 * MINUTE
-SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def in_a_box(script: Any, **fields: object) -> None:
@@ -206,6 +206,67 @@ def test_totals_in_any_order_give_the_same_books(steps: list[int], data: st.Data
         assert rows == expected
 
     in_a_box(script, rules=[GATE], zones=[GATE_ZONE])
+
+
+wild = st.one_of(
+    st.tuples(st.just("total"), st.integers(-90, 0), st.integers(0, 300)),
+    st.tuples(st.just("poll"), st.integers(0, 300), st.sampled_from(["", "other"])),
+    st.tuples(st.just("event"), st.integers(0, 5), st.booleans()),
+    st.tuples(st.just("trust"), st.booleans()),
+    st.tuples(st.just("kill"), st.booleans()),
+    st.tuples(st.just("pass"), st.integers(1, 40)),
+)
+WILD_RULES = [
+    LineRule("gate", "main", basis=Basis.TOTAL, max_per_s=0.05),
+    LineRule("turn", "main", basis=Basis.TOTAL, max_per_s=0.05, polled=True, expect_s=600),
+    LineRule("door", "main", basis=Basis.EVENT, max_per_s=0),
+]
+WILD_ZONE = ZoneSpec(
+    "shop", "store", tuple(Member(rule.counter, "main", Role.ENTRANCE) for rule in WILD_RULES)
+)
+
+
+async def wild_step(box: Box, name: str, first: Any, second: Any = None) -> None:
+    """Registers that lie, clocks that are not believed, boots that end."""
+    if name == "total":
+        at = box.wall + first * MINUTE
+        await box.take_in(Register("gate", "main", at, total_in=second, modulus=400), counter="gate")
+    elif name == "poll":
+        reading = Register("turn", "main", None, total_in=first, epoch=second, modulus=400)
+        await box.take_in(reading, counter="turn")
+    elif name == "event":
+        start = box.wall - MINUTE if second else None
+        end = None if start is None else start + 1
+        await box.take_in(Crossings("door", "main", start, end, 2, 1, basis=Basis.EVENT, key=f"k{first}"))
+    elif name == "trust":
+        box.trusted = first
+        if first:
+            await box.store.hold_release(box.now())
+    elif name == "kill":
+        await box.restart(reboot=first)
+    else:
+        box.pass_ms(first * MINUTE)
+        if box.trusted:
+            await box.store.close(box.now(), 3)
+
+
+@SLOW
+@given(st.lists(wild, max_size=30))
+def test_books_balance_whatever_devices_and_clocks_do(steps: list[tuple[Any, ...]]) -> None:
+    async def script(box: Box) -> None:
+        for step in steps:
+            await wild_step(box, *step)
+            box.pass_ms(1_000)
+            box.balanced()
+        box.trusted = True
+        await box.store.hold_release(box.now())
+        await box.drain()
+        box.balanced()
+        counted = sum(box.ledger(line=rule.counter)["counted"] for rule in WILD_RULES)
+        assert counted == box.delivered()
+        assert all(box.ledger(line=rule.counter)["held"] == 0 for rule in WILD_RULES)
+
+    in_a_box(script, rules=WILD_RULES, zones=[WILD_ZONE])
 
 
 @SLOW

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date
+from pathlib import Path
 
 import pytest
 
 from gateway.model import Basis, Booking, Crossings, LineRule, Member, Parcel, Role, Transactions, ZoneSpec
-from gateway.store import Grid, Hours, UpstreamPlan
+from gateway.store import Grid, Hours, Store, UpstreamPlan
 from tests.unit.store.conftest import DOOR, HOUR, MINUTE, T0, Box
 
 MakeBox = Callable[..., Awaitable[Box]]
@@ -326,3 +327,20 @@ async def test_a_new_upstream_starts_at_the_next_window(make_box: MakeBox) -> No
     events = await box.store.take("owner", 100, live=True, live_from_ms=0)
     assert [event.start_ms for event in events] == [T0 + 30 * MINUTE]
     box.balanced()
+
+
+async def test_control_settling_any_revision_loses_the_second(tmp_path: Path) -> None:
+    """The fault that torture puts back must show, or the torture proves nothing."""
+    box = Box(tmp_path)
+    box.store = await Store.open(tmp_path, now=box.now(), faults=frozenset({"settle_any_revision"}))
+    await box.configure()
+    box.at(T0 + 16 * MINUTE)
+    await box.close()
+    first = await box.take()
+    await box.delta(T0 + MINUTE, T0 + 2 * MINUTE, 5)
+    box.pass_ms(3_000)
+    await box.close()
+    await box.settle(first)
+    assert await box.take() == []
+    assert not box.books().balanced
+    await box.store.aclose()
