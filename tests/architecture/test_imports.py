@@ -34,7 +34,7 @@ TABLE: dict[str, set[str]] = {
     "gateway.store": PURE | {"gateway.errors"} | STORE,
     "gateway.links": PURE | {"gateway.errors", "gateway.clock", "gateway.driver", "gateway.links"},
     "gateway.upstreams": PURE | {"gateway.errors", "gateway.clock", "gateway.driver", "gateway.upstreams"},
-    "gateway.ingest": PURE | {"gateway.errors", "gateway.clock", "gateway.store"} | SEAMS,
+    "gateway.ingest": PURE | {"gateway.errors", "gateway.clock", "gateway.store", "gateway.roster"} | SEAMS,
     "gateway.closing": PURE | {"gateway.errors", "gateway.clock", "gateway.store"} | SEAMS,
     "gateway.forward": PURE | {"gateway.errors", "gateway.clock", "gateway.store"} | SEAMS,
     "gateway.items": PURE,
