@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
+from gateway.errors import StoreError
 from gateway.model import Event, Receipt
 from gateway.upstreams import Upstream
 
@@ -122,7 +123,7 @@ class Pump:
         self._woken.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`; then an answer on its way has GRACE_S to arrive."""
+        """Until `stop`; then an answer on its way has GRACE_S to arrive, and the upstream is closed."""
         work = asyncio.create_task(self._work(stop))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -133,11 +134,16 @@ class Pump:
             work.cancel()
             with suppress(asyncio.CancelledError):
                 await work
+            await self._upstream.close()
 
     async def _work(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             self._woken.clear()
-            await self._pause(stop, await self.step())
+            try:
+                wait_s = await self.step()
+            except StoreError as error:  # a full or failing card: what was not settled is sent again
+                wait_s = self._failed(Receipt(why_kept=str(error)), 0)
+            await self._pause(stop, wait_s)
 
     async def step(self) -> float:
         """Send one batch if one may go. Seconds until the next look; negative: or until woken."""
@@ -160,7 +166,7 @@ class Pump:
             return []
         backlog = await self._take(limit, live=False)
         self._pace.spend(len(backlog))
-        return [replace(event, replayed=True) for event in backlog]
+        return [event if event.replayed else replace(event, replayed=True) for event in backlog]
 
     async def _take(self, limit: int, *, live: bool) -> Sequence[Event]:
         live_from_ms = self._clock.wall_ms() - LIVE_S * 1000

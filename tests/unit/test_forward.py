@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from gateway.errors import StoreError
 from gateway.forward import BATCH, SMALLEST_BATCH, Pace, Pump, Result
 from gateway.model import Event, Receipt
 from tests.upstream_events import QUARTER_MS, START_MS, event
@@ -70,6 +71,7 @@ class FakeUpstream:
     def __init__(self, answer: Answer | None = None) -> None:
         self.answer = answer or stored
         self.sent: list[tuple[float, list[Event]]] = []
+        self.closed = False
 
     async def send(self, batch: Sequence[Event]) -> Receipt:
         self.sent.append((asyncio.get_running_loop().time(), list(batch)))
@@ -77,7 +79,7 @@ class FakeUpstream:
         return answer if isinstance(answer, Receipt) else await answer
 
     async def close(self) -> None:
-        pass
+        self.closed = True
 
     @property
     def times(self) -> list[float]:
@@ -446,6 +448,32 @@ def test_stop_waits_for_an_answer_on_its_way_but_not_for_a_silent_receiver() -> 
 
     assert run_virtually(stop_at(2)) == (2, 0)
     assert run_virtually(stop_at(500)) == (4, 1)
+
+
+def test_stop_closes_the_upstream() -> None:
+    assert World().run(1.0).upstream.closed
+
+
+def test_a_failing_card_is_waited_for_and_what_was_not_settled_goes_again() -> None:
+    world = World()
+    world.store.put(*live(2))
+    settle = world.store.settle
+
+    async def full(*_args: object) -> None:
+        raise StoreError("the buffer cannot be written: disk full")
+
+    async def make_room() -> None:
+        world.store.settle = full  # type: ignore[method-assign,assignment]
+        await asyncio.sleep(100)
+        assert "disk full" in world.pump.state.why
+        assert world.pump.state.failures == len(world.upstream.sent)
+        world.store.settle = settle  # type: ignore[method-assign]
+        await asyncio.sleep(61)
+
+    world.run(make_room)
+    assert not world.store.pending
+    assert world.pump.state.why == ""
+    assert len(world.upstream.sent) < 30
 
 
 def test_stop_ends_a_back_off_at_once() -> None:
