@@ -260,6 +260,7 @@ def test_books_balance_whatever_devices_and_clocks_do(steps: list[tuple[Any, ...
             box.balanced()
         box.trusted = True
         await box.store.hold_release(box.now())
+        box.pass_ms(DAY)  # the slowest register has long been silent
         await box.drain()
         box.balanced()
         counted = sum(box.ledger(line=rule.counter)["counted"] for rule in WILD_RULES)
