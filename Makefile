@@ -60,10 +60,10 @@ test: lint
 	$(BIN)/python -m pytest -n 2
 
 bench: $(VENV)/.installed-test
-	$(BIN)/python -m bench
+	$(BIN)/python bench/run.py
 
 torture: $(VENV)/.installed-test
-	TORTURE=full $(BIN)/python -m pytest tests/torture --timeout 3600
+	$(BIN)/python -m tests.torture.campaign
 
 evaluate: $(VENV)/.installed-test
 	EVALUATE=full $(BIN)/python -m pytest tests/e2e/test_replay.py -v --timeout 3600

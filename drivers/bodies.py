@@ -18,7 +18,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
 
-class Noise(Exception):  # noqa: N818 - becomes a value, never an error anybody sees
+class Noise(Exception):
     """A body or a value that no device means."""
 
     def __init__(self, reason: DamageReason = DamageReason.SANITY) -> None:

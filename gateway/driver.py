@@ -51,8 +51,8 @@ class Site:
 class Device:
     """One configured counter or till as its driver sees it. Without a configuration: all defaults.
 
-    `lines` maps our line names to the family's LineOptions; it is empty when nothing is configured, and then the
-    driver reports every line it finds under the device's own name.
+    `lines` maps our line names to the family's LineOptions; it is empty when nothing is configured, and
+    then the driver reports every line it finds under the device's own name.
     """
 
     options: Options
@@ -103,7 +103,7 @@ class Messages(Protocol):
 
 
 class Exchange(Protocol):
-    """Ask and answer. `poll` yields requests and returns items; `answer` reads one pair (decode, transcripts)."""
+    """Ask and answer. `poll` yields requests and returns items; `answer` reads one pair (transcripts)."""
 
     def poll(self, now_ms: int) -> Generator[Request, Response, Iterable[Item]]: ...
 
@@ -123,8 +123,8 @@ class Kind(StrEnum):
 class Match:
     """Which of a family's lines belongs to which configured line, when the payload itself must tell.
 
-    `counter`: the device id a payload must carry (None: any). `lines`: device line name → our line name (empty: the
-    counter has one line and adopts the first device line it hears).
+    `counter`: the device id a payload must carry (None: any). `lines`: device line name → our line name
+    (empty: the counter has one line and adopts the first device line it hears).
     """
 
     counter: str | None = None

@@ -106,8 +106,8 @@ async def keep(
 ) -> None:
     """Run `run()` again and again until `stop`.
 
-    `run` calls `state.opened(wall_ms)` once it is connected, returns when stopped and raises LinkError (or any
-    other error) when the edge is lost.
+    `run` calls `state.opened(wall_ms)` once it is connected, returns when stopped and raises LinkError (or
+    any other error) when the edge is lost.
     """
     loop, pauses, voice = asyncio.get_running_loop(), backoff or Backoff(), _Voice(name)
     while not stop.is_set():

@@ -27,7 +27,7 @@ Publish: TypeAlias = tuple[bytes, bytes | None, int, int]
 DUP_FLAG, QOS_FLAGS, RETAIN_FLAG = 0x08, 0x06, 0x01
 
 
-class _Incomplete(Exception):  # noqa: N818 - not an error: the rest of the packet is on its way
+class _Incomplete(Exception):
     def __init__(self, missing: int = 0) -> None:
         super().__init__()
         self.missing = missing

@@ -54,6 +54,7 @@ def campaign(
         rig.start("broker")
         rig.start("office")
         rig.start_gateway()
+        wait_until(rig.subscribed, 20, "the first subscription")
         rig.feeder.start()
         for number in range(kills):
             time.sleep(rig.rng.uniform(0.02, 0.8))

@@ -246,6 +246,10 @@ class Rig:
         assert self.alive("gateway"), f"the daemon ended by itself, see {self.folder}/log"
         self.slowest_start_s = max(self.slowest_start_s, time.monotonic() - began)
 
+    def subscribed(self) -> bool:
+        """Connected to the broker: from here on what the broker acknowledges is ours to keep."""
+        return 'footfall_link_up{link="broker"} 1.0' in self._metrics()
+
     def audit(self) -> dict[str, object]:
         """The books; raises AssertionError if they do not balance."""
         command = [str(BIN / "counter-gateway"), "audit", "--json", "-c", str(self.config)]
@@ -255,12 +259,14 @@ class Rig:
         return books
 
     def drained(self) -> bool:
+        return 'footfall_pending_aggregates{upstream="office"} 0.0' in self._metrics()
+
+    def _metrics(self) -> str:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics", timeout=2) as answer:
-                text = answer.read().decode()
+                return str(answer.read().decode())
         except OSError:
-            return False
-        return 'footfall_pending_aggregates{upstream="office"} 0.0' in text
+            return ""
 
     def close(self) -> None:
         for name in list(self._processes):
