@@ -1,9 +1,10 @@
 """The driver seam: what a counter family is, and how the core finds it.
 
 A driver is pure: bytes or messages in, items out; for asked-and-answered devices also what to ask next. It
-never opens, waits, retries or looks at a clock. Laws for every family (`tests/contracts/test_driver_laws.py`):
-never raises for any bytes; the same items however a stream is cut; held memory bounded by a named constant;
-the next intact frame is found after garbage; out-of-range numbers are `damaged: sanity`.
+never opens, waits, retries or looks at a clock. Laws for every family
+(`tests/contracts/test_driver_laws.py`): never raises for any bytes; the same items however a stream is cut;
+held memory bounded by a named constant; the next intact frame is found after garbage; out-of-range numbers
+are `damaged: sanity`.
 """
 
 from __future__ import annotations

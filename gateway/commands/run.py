@@ -46,7 +46,7 @@ def command(config_path: Path, simulated_clock: str | None) -> None:
     except (ConfigurationError, BufferRefused) as error:
         click.echo(f"counter-gateway: {error}", err=True)
         sys.exit(2)
-    except GatewayError as error:
+    except (GatewayError, OSError) as error:
         click.echo(f"counter-gateway: {error}", err=True)
         sys.exit(1)
 
@@ -59,7 +59,7 @@ async def _run(config_path: Path, simulated: Simulated | None) -> None:
     now = config.load(config_path)
     watch = clock.Clock(now.clock.trust, simulated)
     while True:
-        reread = asyncio.create_task(_reread(config_path, now, hangup, reload))
+        reread = asyncio.create_task(_reread(config_path, now, hangup, reload, simulated=bool(simulated)))
         again = await app.run(now, watch, stop, reload)
         reread.cancel()
         if not again:
@@ -68,7 +68,9 @@ async def _run(config_path: Path, simulated: Simulated | None) -> None:
         reload.clear()
 
 
-async def _reread(path: Path, now: Config, hangup: asyncio.Event, reload: asyncio.Event) -> Config:
+async def _reread(
+    path: Path, now: Config, hangup: asyncio.Event, reload: asyncio.Event, *, simulated: bool
+) -> Config:
     """Wait for SIGHUP and a good file. A bad one is refused and the old one stays in force."""
     from gateway import config
     from gateway.errors import ConfigurationError
@@ -81,8 +83,11 @@ async def _reread(path: Path, now: Config, hangup: asyncio.Event, reload: asynci
         except ConfigurationError as error:
             log.error("configuration refused, the old one stays in force: %s", error)  # noqa: TRY400
             continue
+        problems = config.loopback_only(new) if simulated else []
         if new.gateway.data_dir != now.gateway.data_dir:
-            log.error("configuration refused: data_dir cannot change in a running daemon")
+            problems.append("data_dir cannot change in a running daemon")
+        if problems:
+            log.error("configuration refused, the old one stays in force: %s", "; ".join(problems))
             continue
         reload.set()
         return new
