@@ -1,0 +1,184 @@
+"""counter-gateway try: listen to the real devices without taking anything from the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.commands import EXIT_PROBLEM, EXIT_WRONG, config_option, load_or_exit
+
+if TYPE_CHECKING:
+    from gateway import config as configuration
+    from gateway.links import Link
+    from gateway.model import Booking, Delivery, Item, Stamp, Status
+    from gateway.roster import Roster, Source
+
+LOOK_S = 0.1  # between two looks at the links
+STEP_S = 5.0  # a link's time to say goodbye
+IN_USE = "in use by another program"
+UNACKNOWLEDGED = 65_535  # we acknowledge nothing, so let the broker send as much as MQTT allows
+
+
+@click.command()
+@config_option
+@click.option(
+    "--for",
+    "seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Longest wait, seconds.",
+)
+def command(config_path: Path, seconds: float) -> None:
+    """Connect to the real devices read-only and print each counter's and till's first reading.
+
+    Nothing is stored, nothing acknowledged. Exit 1 if one stays silent or a port is in use.
+    """
+    config = load_or_exit(config_path)
+    if not (config.counter or config.till):
+        click.echo(f"{config_path}: no counter or till to try", err=True)
+        sys.exit(EXIT_WRONG)
+    problems = asyncio.run(_listen(config, seconds))
+    if problems:
+        click.echo("\n".join(problems), err=True)
+        sys.exit(EXIT_PROBLEM)
+
+
+@dataclass(slots=True)
+class Listening:
+    """What links need of an ingest; nothing is kept, and `done` is never called: nothing is acknowledged."""
+
+    roster: Roster
+    silent: set[str]
+    say: Callable[[str], None] = click.echo
+    statuses: dict[str, Status] = field(default_factory=dict)
+    complete: asyncio.Event = field(default_factory=asyncio.Event)
+    full: bool = False
+
+    async def wait_room(self) -> None:
+        """There is always room."""
+
+    def hurry(self) -> None:
+        """Nothing will be committed, however urgent."""
+
+    def deliver(
+        self,
+        _link: str,
+        source: Source,
+        items: Iterable[Item],
+        stamp: Stamp,
+        *,
+        topic: str = "",
+        delivery: Delivery | None = None,
+        done: Callable[[], None] | None = None,
+        patient: bool = False,
+    ) -> None:
+        """Prints what is a counter's first reading."""
+        del delivery, done, patient
+        resolved = self.roster.resolve(source, items, topic=topic)
+        self.statuses.update(resolved.statuses)
+        for booking in resolved.bookings:
+            if booking.counter in self.silent:
+                self._first(booking, stamp)
+
+    def _first(self, booking: Booking, stamp: Stamp) -> None:
+        from gateway.items import to_line
+
+        self.silent.discard(booking.counter)
+        self.say(to_line(_named(booking), stamp.wall_ms))
+        if not self.silent:
+            self.complete.set()
+
+
+def _named(booking: Booking) -> Item:
+    from gateway.model import Transactions
+
+    if isinstance(booking.reading, Transactions):
+        return replace(booking.reading, till=booking.counter)
+    return replace(booking.reading, counter=booking.counter, line=booking.line)
+
+
+async def _listen(config: configuration.Config, seconds: float) -> list[str]:
+    """What is wrong after at most `seconds`, a sentence each."""
+    from gateway.roster import Roster
+
+    roster = Roster(config)
+    ingest = Listening(roster, {*config.counter, *config.till})
+    links = {name: _link(name, config, roster, ingest) for name in config.link if roster.sources(name)}
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(link.run(stop)) for link in links.values()]
+    try:
+        busy = await _until_complete(ingest, links, seconds)
+    finally:
+        stop.set()
+        # taken before the goodbyes: a link that was stopped has no error to tell
+        errors = {name: link.state.error for name, link in links.items()}
+        await _ended(tasks)
+    return busy or [_silence(config, name, ingest, errors, seconds) for name in sorted(ingest.silent)]
+
+
+async def _until_complete(ingest: Listening, links: Mapping[str, Link], seconds: float) -> list[str]:
+    """Waits for every first reading; the ports that another program has, as soon as there is one."""
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + seconds
+    while not ingest.complete.is_set() and (left_s := ends_at - loop.time()) > 0:
+        busy = [
+            f"link {name}: {link.state.error}" for name, link in links.items() if IN_USE in link.state.error
+        ]
+        if busy:
+            return busy
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ingest.complete.wait(), min(LOOK_S, left_s))
+    return []
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    _, late = await asyncio.wait(tasks, timeout=STEP_S)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+
+
+def _silence(
+    config: configuration.Config, name: str, ingest: Listening, errors: Mapping[str, str], seconds: float
+) -> str:
+    link = (config.counter.get(name) or config.till[name]).link
+    status = ingest.statuses.get(name)
+    why = errors.get(link) or (f"it says {status.state} {status.detail}".rstrip() if status else "")
+    return f"{name}: no reading in {seconds:g} s on link {link}" + (f": {why}" if why else "")
+
+
+def _link(name: str, config: configuration.Config, roster: Roster, ingest: Listening) -> Link:
+    from gateway.clock import Clock
+    from gateway.links import open_link
+
+    async def no_session(_present: bool) -> int:
+        return 1
+
+    link = _apart(name, config)
+    clock = Clock(config.clock.trust)
+    return open_link(name, link, roster.sources(name), clock, ingest, config.gateway.id, no_session)
+
+
+def _apart(name: str, config: configuration.Config) -> configuration.Link:
+    """The link under our own client id, with a session that ends with us: the daemon's stays untouched."""
+    from gateway.config import MqttOptions
+
+    link = config.link[name]
+    if not isinstance(link.options, MqttOptions):
+        return link
+    daemons = link.options.client_id or f"{config.gateway.id}-{name}"
+    own = {
+        "client_id": f"{daemons}-try-{os.getpid()}",
+        "session_expiry_s": 0,
+        "receive_maximum": UNACKNOWLEDGED,
+    }
+    return replace(link, options=link.options.model_copy(update=own))
