@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 LOOK_S = 0.1  # between two looks at the links
 STEP_S = 5.0  # a link's time to say goodbye
 IN_USE = "in use by another program"
+IN_FLIGHT = 20  # what brokers commonly send of MQTT 3.1.1 before they wait for an acknowledgement
+HELD_BACK = "the broker may hold it back: {} messages before it were not acknowledged"
 UNACKNOWLEDGED = 65_535  # we acknowledge nothing, so let the broker send as much as MQTT allows
 
 
@@ -60,6 +63,7 @@ class Listening:
     silent: set[str]
     say: Callable[[str], None] = click.echo
     statuses: dict[str, Status] = field(default_factory=dict)
+    withheld: Counter[str] = field(default_factory=Counter)  # link → acknowledgements not given
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     full: bool = False
 
@@ -71,7 +75,7 @@ class Listening:
 
     def deliver(
         self,
-        _link: str,
+        link: str,
         source: Source,
         items: Iterable[Item],
         stamp: Stamp,
@@ -82,7 +86,8 @@ class Listening:
         patient: bool = False,
     ) -> None:
         """Prints what is a counter's first reading."""
-        del delivery, done, patient
+        del delivery, patient
+        self.withheld[link] += done is not None
         resolved = self.roster.resolve(source, items, topic=topic)
         self.statuses.update(resolved.statuses)
         for booking in resolved.bookings:
@@ -151,8 +156,11 @@ def _silence(
     config: configuration.Config, name: str, ingest: Listening, errors: Mapping[str, str], seconds: float
 ) -> str:
     link = (config.counter.get(name) or config.till[name]).link
-    status = ingest.statuses.get(name)
-    why = errors.get(link) or (f"it says {status.state} {status.detail}".rstrip() if status else "")
+    why, status, withheld = errors.get(link), ingest.statuses.get(name), ingest.withheld[link]
+    if not why and status:
+        why = f"it says {status.state} {status.detail}".rstrip()
+    elif not why and withheld >= IN_FLIGHT:
+        why = HELD_BACK.format(withheld)
     return f"{name}: no reading in {seconds:g} s on link {link}" + (f": {why}" if why else "")
 
 

@@ -140,8 +140,30 @@ async def publish_until_ended(publisher: Publisher, process: asyncio.subprocess.
         while process.returncode is None:
             await asyncio.to_thread(publisher.publish, "acme/shop", message(number))
             number += 1
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.1)
     return number
+
+
+@pytest.mark.needs("mosquitto")
+async def test_a_broker_that_waits_for_acknowledgements_is_told(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    """MQTT 3.1.1 has a window of 20: a talkative counter may hide a quiet one, and that is no silence."""
+    quiet = 'quiet = {{ link = "broker", driver = "mapping", mapping = "acme", topic = "acme/quiet" }}\n'
+    text = BROKER.replace("[[mapping", quiet + "[[mapping", 1)
+    path = written(tmp_path, text.format(port=mosquitto.port, version="3.1.1"))
+    arguments = ["-m", "gateway", "try", "-c", str(path), "--for", "8"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
+    )
+    publisher = Publisher(port=mosquitto.port)
+    try:
+        assert await publish_until_ended(publisher, process) > 20
+    finally:
+        await asyncio.to_thread(publisher.close)
+    _, errors = await process.communicate()
+    assert process.returncode == 1
+    assert (
+        "quiet: no reading in 8 s on link broker: the broker may hold it back: 20 messages" in errors.decode()
+    )
 
 
 @pytest.mark.needs("mosquitto")
