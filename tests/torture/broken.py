@@ -5,6 +5,7 @@ python -m tests.torture.broken FAULT run -c gateway.toml
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -39,6 +40,7 @@ def delete_early() -> None:
     async def settled_first(self: Pump, batch: list[Event]) -> Receipt:
         receipt = Receipt(accepted=frozenset(event.id for event in batch))
         await self._store.settle(self.state.name, batch, receipt, self._clock.wall_ms())
+        await asyncio.sleep(1)  # a wide door for the kill
         return await send(self, batch)
 
     Pump._send = settled_first  # type: ignore[method-assign,assignment]

@@ -8,6 +8,7 @@
  * cc -shared -fPIC -O2 -Wall -o powercut.so powercut.c -ldl
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -44,10 +45,25 @@ static int keep(int fd) {
   return left == 0 ? rename(temporary, final) : -1;
 }
 
+/* A journalling file system makes earlier unlinks durable with any later sync. */
+static void forget_unlinked(void) {
+  const char *root = getenv("POWERCUT_ROOT"), *kept = getenv("POWERCUT_KEPT");
+  DIR *dir = kept ? opendir(kept) : NULL;
+  if (!dir) return;
+  char here[PATH_MAX], there[PATH_MAX];
+  for (struct dirent *entry; (entry = readdir(dir));) {
+    if (entry->d_name[0] == '.') continue;
+    if (snprintf(there, sizeof there, "%s/%s", root, entry->d_name) >= PATH_MAX) continue;
+    if (snprintf(here, sizeof here, "%s/%s", kept, entry->d_name) >= PATH_MAX) continue;
+    if (access(there, F_OK)) unlink(here);
+  }
+  closedir(dir);
+}
+
 static int synced(int fd, const char *name) {
   int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
   int answer = real(fd);
-  if (!answer) keep(fd);
+  if (!answer && !keep(fd)) forget_unlinked();
   return answer;
 }
 int fsync(int fd) { return synced(fd, "fsync"); }
