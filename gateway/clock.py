@@ -1,7 +1,7 @@
 """The only place that asks for the time: wall clock, monotonic clock, boot id, and whether to believe it.
 
-Under `--simulated-clock START,SPEED[,ANCHOR]` wall and monotonic time run SPEED times faster from START, which
-holds at the real instant ANCHOR (Unix seconds; default: now), and the event loop's clock is scaled with them.
+Under `--simulated-clock START,SPEED[,ANCHOR]` wall and monotonic time run SPEED times faster from START,
+which holds at the real instant ANCHOR (Unix seconds; default: now), and the event loop's clock is scaled too.
 """
 
 from __future__ import annotations
