@@ -15,9 +15,9 @@ from gateway.store import ClosedSummary
 
 log = logging.getLogger("gateway.closing")
 
-LOOK_S = 0.5  # how often to look for due windows; bounded by what a live page can show
+LOOK_S = 1.0  # how often to look for due windows: an idle box must cost nothing
 PRUNE_S = 600.0
-WINDOWS_AT_ONCE = 500  # in one transaction, so that recording is never kept waiting
+WINDOWS_AT_ONCE = 100  # in one transaction: recording waits for it, and an acknowledgement must not
 
 
 class Closer(Protocol):
