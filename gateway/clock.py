@@ -62,7 +62,8 @@ def kernel_synchronised() -> bool:
     """Does the kernel say that something disciplines its clock (adjtimex without STA_UNSYNC)?"""
     with suppress(OSError, AttributeError):
         timex = ctypes.create_string_buffer(512)  # struct timex; modes = 0 asks and changes nothing
-        ctypes.CDLL(None).adjtimex(timex)
+        if ctypes.CDLL(None).adjtimex(timex) < 0:
+            return False  # refused (a sandbox): nothing was filled in
         # `status` follows modes, offset, freq, maxerror and esterror, each a long
         offset = 5 * ctypes.sizeof(ctypes.c_long)
         status = ctypes.c_int.from_buffer(timex, offset).value

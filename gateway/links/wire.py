@@ -106,6 +106,7 @@ class Wire(Client):
             self.ended = ConnectionResetError("closed by the broker")
             return True
         self._last_bytes_received = time.monotonic()  # spares paho a ping
+        self._ping_t = 0.0  # any byte proves life: the answer may stand behind much else
         self._inbox = self._inbox[self._at :] + chunk if self._at < len(self._inbox) else chunk
         self._at = 0
         return True

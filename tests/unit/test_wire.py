@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -154,3 +155,13 @@ def test_the_end_of_the_stream_is_told_with_its_reason() -> None:
             assert wire.take(10) == []
         assert str(wire.ended) == "closed by the broker"
         assert wire.loop_read() == MQTTErrorCode.MQTT_ERR_NO_CONN
+
+
+def test_bytes_prove_life_while_the_answer_to_a_ping_stands_behind_them() -> None:
+    with wired() as (wire, theirs):
+        wire._keepalive = 30
+        wire._last_bytes_received = wire._last_msg_out = time.monotonic()
+        wire._ping_t = time.monotonic() - 31
+        assert len(heard(wire, theirs, HELLO)) == 1
+        wire.loop_misc()
+        assert wire.socket() is not None
