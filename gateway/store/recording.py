@@ -63,8 +63,10 @@ class Recorder:
         self._bound = bound
         batch.outcome = Recorded()
         batch.now = parcel.stamp
-        self._book_all(batch, parcel, RESTAMPED if bound is None else BOUNDED)
-        self._bound = None
+        try:
+            self._book_all(batch, parcel, RESTAMPED if bound is None else BOUNDED)
+        finally:  # a card fault here must not leave later readings with this boot's bounds
+            self._bound = None
 
     def parcel(self, batch: Batch, parcel: Parcel) -> Recorded:
         outcome = batch.outcome = Recorded()
