@@ -15,18 +15,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from gateway.health import Health
+from gateway.model import RESULTS
 
-RESULTS = (
-    "ok",
-    "damaged",
-    "ignored",
-    "unknown_counter",
-    "duplicate",
-    "future",
-    "ancient",
-    "too_large",
-    "poison",
-)
 REASONS = ("closed", "late", "correction", "calibration", "till", "retrospective")
 Row = tuple[Sequence[str], float | int | None]
 

@@ -19,6 +19,20 @@ MAIN_LINE = "main"
 DEVICE = "device"  # the counter's name when a device has no id of its own
 
 
+# what becomes of a telegram: the `result` label of footfall_telegrams_total
+RESULTS = (
+    "ok",
+    "damaged",
+    "ignored",
+    "unknown_counter",
+    "duplicate",
+    "future",
+    "ancient",
+    "too_large",
+    "poison",
+)
+
+
 class Basis(StrEnum):
     """What a line counts by; the other kinds a device sends are checks and never counted."""
 

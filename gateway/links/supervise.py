@@ -12,22 +12,12 @@ from functools import partial
 from typing import Protocol
 
 from gateway.errors import LinkError
+from gateway.model import RESULTS
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 HEALTHY_S = 300.0
 
-RESULTS = (
-    "ok",
-    "damaged",
-    "ignored",
-    "unknown_counter",
-    "duplicate",
-    "future",
-    "ancient",
-    "too_large",
-    "poison",
-)
 
 log = logging.getLogger(__name__)
 
