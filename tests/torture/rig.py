@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -107,7 +108,7 @@ class Feeder:
         self._next = int(time.time()) * 1000 - 3 * 3_600_000
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._mids: dict[int, tuple[str, int]] = {}
-        self._lock = threading.Lock()
+        self._acknowledged: SimpleQueue[int] = SimpleQueue()  # the client calls back holding locks of its own
 
     def start(self) -> None:
         self._client = mqtt.Client(
@@ -120,13 +121,17 @@ class Feeder:
         self._thread.start()
 
     def _published(self, _client: object, _data: object, mid: int, *_rest: object) -> None:
-        with self._lock:
-            key = self._mids.pop(mid, None)
-            if key:
-                self.ledger.acknowledged.add(key)
+        self._acknowledged.put(mid)
+
+    def _settled(self) -> bool:
+        """Books what the broker acknowledged so far; true when nothing is open. For the one thread that sends."""
+        while not self._acknowledged.empty():
+            self.ledger.acknowledged.add(self._mids.pop(self._acknowledged.get()))
+        return not self._mids
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            self._settled()
             self._send_one()
             self._stop.wait(1 / self.per_s)
 
@@ -140,15 +145,13 @@ class Feeder:
         ins, outs = self._rng.randint(1, 9999), self._rng.randint(1, 9999)
         self.ledger.sent[key] = (ins, outs)
         body = json.dumps({"c": counter, "s": key[1], "e": key[1] + STEP_MS, "i": ins, "o": outs})
-        with self._lock:
-            info = self._client.publish(f"doors/{counter}", body, qos=1)
-            self._mids[info.mid] = key
+        self._mids[self._client.publish(f"doors/{counter}", body, qos=1).mid] = key
 
     def stop(self, within_s: float = 30) -> None:
         """Stop sending and wait until everything sent is acknowledged."""
         self._stop.set()
         self._thread.join()
-        wait_until(lambda: not self._mids, within_s, "the broker's acknowledgements")
+        wait_until(self._settled, within_s, "the broker's acknowledgements")
         self._client.disconnect()
         self._client.loop_stop()
 
