@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import click
 from pydantic import BaseModel, ValidationError
@@ -36,6 +36,8 @@ from gateway.model import MAIN_LINE, Damaged, Ignored, Item
 
 DEFAULT_CONFIGURATION = "/etc/counter-gateway/gateway.toml"
 NEEDS_REQUEST = "this device answers questions: give --request TEXT, or --as transcript with TX and RX lines"
+NO_TRANSCRIPT = r"no line of this input begins with TX or RX, as in 'TX #010\r' and 'RX >0000001E\r'"
+T = TypeVar("T", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +165,6 @@ def _bare(name: str, options_text: str | None) -> Decoder:
     try:
         device = _device(family, given)
         return Decoder(family, device, family.open(device))
-    except ValidationError as error:
-        raise click.UsageError("\n".join(_in_words(error))) from None
     except ConfigurationError as error:
         raise click.UsageError("\n".join(f"options.{problem}" for problem in error.problems)) from None
 
@@ -174,7 +174,9 @@ def _options(text: str) -> dict[str, Any]:
         if text.startswith("@"):
             return tomllib.loads(Path(text[1:]).read_text(encoding="utf-8"))
         given = json.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise click.UsageError(f"--options: {text[1:]}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
         raise click.UsageError(f"--options: {error}") from None
     if not isinstance(given, dict):
         raise click.UsageError("--options: not a JSON object")
@@ -186,17 +188,20 @@ def _keys(model: type[BaseModel]) -> set[str]:
 
 
 def _device(family: Family, given: Mapping[str, Any]) -> Device:
-    """As in a [counter] table: the main line's keys may stand beside the device's. Raises ValidationError."""
+    """As in a [counter] table: the main line's keys may stand beside the device's."""
     of_line = _keys(family.line_options) - _keys(family.options)
     lines = _line_tables(given.get("lines", {}))
     main = {key: value for key, value in given.items() if key in of_line}
     if main:
         lines.setdefault(MAIN_LINE, {}).update(main)
     own = {key: value for key, value in given.items() if key not in of_line and key != "lines"}
-    options: Options = family.options.model_validate(own)
+    options: Options = _validated(family.options, own, of_line, "options")
     return Device(
         options,
-        {name: family.line_options.model_validate(table) for name, table in lines.items()},
+        {
+            name: _validated(family.line_options, table, (), "options.lines." + name)
+            for name, table in lines.items()
+        },
     )
 
 
@@ -206,16 +211,16 @@ def _line_tables(given: object) -> dict[str, dict[str, Any]]:
     return {name: dict(table) for name, table in given.items()}
 
 
-def _in_words(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors(include_url=False):
-        where = ".".join(["options", *map(str, problem["loc"])])
-        if problem["type"] == "extra_forbidden":
-            yield f"{where}: unknown key"
-        elif problem["type"] == "missing":
-            yield f"{where}: is missing"
-        else:
-            for line in problem["msg"].removeprefix("Value error, ").splitlines():
-                yield f"{where}: {line}"
+def _validated(model: type[T], table: Mapping[str, Any], known: Iterable[str], where: str) -> T:
+    from gateway.config.wording import sentences
+
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        found = sentences(model, error, known)
+        raise click.UsageError(
+            "\n".join(f"{'.'.join((where, *key))}: {words}" for key, words in found)
+        ) from None
 
 
 def _configured(path: Path, counter: str | None, link: str | None, topic: str) -> list[Decoder]:
@@ -239,6 +244,8 @@ def _print(
     explain: bool,
 ) -> None:
     """Of several decoders on a link only those that understand speak, if any does."""
+    if way == "transcript" and recorded.strip() and not telegrams.transcript(recorded):
+        click.echo(NO_TRANSCRIPT, err=True)
     heard = [
         [
             resolved

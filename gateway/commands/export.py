@@ -59,6 +59,7 @@ def command(
         if readings:
             rows = _readings(config, from_ms, to_ms)
         else:
+            _refuse_strange(config, zones)
             rows = _aggregates(config, zones, from_ms, to_ms, size_s or config.windows.size_s, as_of_ms)
         if form == "csv":
             click.echo(as_csv((), columns), nl=False)
@@ -73,6 +74,14 @@ def command(
 def _spans(from_ms: int, to_ms: int) -> Iterator[tuple[int, int]]:
     for start_ms in range(from_ms, to_ms, CHUNK_MS):
         yield start_ms, min(start_ms + CHUNK_MS, to_ms)
+
+
+def _refuse_strange(config: Config, zones: tuple[str, ...]) -> None:
+    from gateway.store import Reader
+
+    known = {*Reader(config.gateway.data_dir).zone_names(), *config.zone} if zones else set()
+    if strange := sorted({*zones} - known):
+        raise click.UsageError(f"--zone: no zone {', '.join(strange)}; known: {', '.join(sorted(known))}")
 
 
 def _aggregates(

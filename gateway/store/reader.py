@@ -139,6 +139,11 @@ class Reader:
             memory = Memory(con)
         return [_zone_row(memory, zone) for zone in memory.zones.values() if zone.active]
 
+    def zone_names(self) -> list[str]:
+        """Every zone there ever was, those no longer configured too."""
+        with self._reading() as con:
+            return sorted({zone.zone for zone in Memory(con).zones.values()})
+
     def poison(self) -> int:
         with self._reading() as con:
             return int(con.execute("SELECT count(*) FROM poison").fetchone()[0])

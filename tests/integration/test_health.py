@@ -319,3 +319,10 @@ async def test_a_wrong_span_is_wrong_usage(
     box: Box, monkeypatch: pytest.MonkeyPatch, span: tuple[str, ...]
 ) -> None:
     assert call(export.command, box, monkeypatch, *span).exit_code == 2
+
+
+async def test_a_zone_nobody_has_heard_of_is_wrong_usage(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = call(export.command, box, monkeypatch, *SPAN, "--zone", "shpo")
+    assert done.exit_code == 2
+    assert "no zone shpo; known: " in done.output
+    assert "shop" in done.output.split("known: ")[1]

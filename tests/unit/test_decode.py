@@ -173,9 +173,9 @@ def test_nothing_a_device_can_send_makes_it_fail(driver: str, given: bytes) -> N
     [
         (["nix"], "unknown driver"),
         ([], "give a driver"),
-        (["xovis", "--options", '{"topik":"x"}'], "options.topik: unknown key"),
+        (["xovis", "--options", '{"topik":"x"}'], "options.topik: unknown key (did you mean topic?)"),
         (["xovis", "--options", "[]"], "not a JSON object"),
-        (["xovis", "--options", "@/nowhere.toml"], "--options"),
+        (["xovis", "--options", "@/nowhere.toml"], "--options: /nowhere.toml: No such file"),
         (["mapping", "--options", '{"reading":[{"inns":"a"}]}'], "reading[0].inns: unknown key"),
         (["mapping", "--options", '{"mapping":"acme"}'], "there is no [mapping.acme]"),
         (["xovis", "--at", "noon"], "--at"),
@@ -190,6 +190,13 @@ def test_wrong_usage_is_exit_2_in_words(arguments: list[str], words: str) -> Non
     result = decode(*arguments, given=b"zz")
     assert result.exit_code == 2
     assert words in result.stderr
+
+
+def test_a_transcript_without_a_side_is_told_how_to_write_one() -> None:
+    result = decode("dcon", "--as", "transcript", given=b"#010\\r\n>0000001E\\r\n")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert "TX" in result.stderr
 
 
 def test_neither_the_broker_nor_the_web_is_loaded() -> None:
