@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from simulators.bus import Device, Faults
+
 LEADS = b"#$@%~"
+LONGEST_REQUEST = 32
+CHANNELS = (0, 1)
 
 
 def summed(text: str) -> str:
@@ -13,18 +18,8 @@ def summed(text: str) -> str:
 
 
 @dataclass
-class Faults:
-    """How a module misbehaves until told otherwise."""
-
-    silent: bool = False
-    late_s: float = 0.0  # every answer comes this much later
-    garbage: float = 0.0  # share of answers with a byte spoilt
-    noise: float = 0.0  # share of answers preceded by stray bytes
-
-
-@dataclass
 class Module:
-    """A two-channel counter: totals run to `maximum` and go on at `preset`."""
+    """A two-channel counter (ins, outs): totals run to `maximum` and go on at `preset`."""
 
     address: str
     dialect: str = "icp"  # icp (upper-case hex), adam (lower-case hex, refuses aloud), decimal
@@ -38,9 +33,29 @@ class Module:
     overflow: list[bool] = field(default_factory=lambda: [False, False])
     faults: Faults = field(default_factory=Faults)
     written: list[str] = field(default_factory=list)  # commands that change a module: nobody should send them
+    reads: list[int] = field(default_factory=lambda: [0, 0])  # how often each total was told
+    _pending: bytes = b""
 
-    def cross(self, channel: int, persons: int = 1) -> None:
-        """Persons pass; the total comes round at the programmed maximum."""
+    def hear(self, data: bytes) -> list[bytes]:
+        """Requests end with CR; what precedes a lead character is somebody else's."""
+        *requests, rest = (self._pending + data).split(b"\r")
+        self._pending = rest[-LONGEST_REQUEST:]
+        starts = [max(request.rfind(lead) for lead in LEADS) for request in requests]
+        answers = [
+            self.answer(request[start:])
+            for request, start in zip(requests, starts, strict=True)
+            if start >= 0
+        ]
+        return [answer for answer in answers if answer is not None]
+
+    def cross(self, ins: int = 0, outs: int = 0) -> list[bytes]:
+        """Channel 0 counts persons going in, channel 1 those going out."""
+        self._count(0, ins)
+        self._count(1, outs)
+        return []
+
+    def _count(self, channel: int, persons: int) -> None:
+        """The total comes round at the programmed maximum."""
         self.crossed[channel] += persons
         if not self.running[channel]:
             return
@@ -51,11 +66,12 @@ class Module:
             total = self.preset[channel] + (total - self.preset[channel]) % span
         self.totals[channel] = total
 
-    def reset(self, channel: int | None = None) -> None:
+    def reset(self, channels: Sequence[int] = CHANNELS) -> list[bytes]:
         """Power loss, or another master's reset."""
-        for number in (0, 1) if channel is None else (channel,):
-            self.totals[number] = self.preset[number]
-            self.overflow[number] = False
+        for channel in channels:
+            self.totals[channel] = self.preset[channel]
+            self.overflow[channel] = False
+        return []
 
     def answer(self, request: bytes) -> bytes | None:
         """The answer to one request without its CR; None is silence."""
@@ -64,7 +80,7 @@ class Module:
             if summed(text[:-2]) != text:
                 return None
             text = text[:-2]
-        if text[1:3].upper() != self.address.upper() or self.faults.silent:
+        if text[1:3].upper() != self.address.upper():
             return None
         reply = self._obey(text[0], text[3:])
         if reply is None:
@@ -82,13 +98,14 @@ class Module:
         if lead in "%~" or command[:1] in "6P" or (lead, command[:1], len(command)) == ("$", "5", 3):
             self.written.append(lead + command)
             if (lead, command[:1]) == ("$", "6") and channel is not None:
-                self.reset(channel)
+                self.reset([channel])
                 return f"!{self.address}"
         return f"?{self.address}" if self.dialect == "adam" else None
 
     def _read(self, lead: str, command: str, channel: int) -> str | None:
         named = f"!{self.address}"
         if (lead, command) == ("#", ""):
+            self.reads[channel] += 1
             return ">" + self._number(self.totals[channel])
         if (lead, command) == ("$", "3"):
             return named + self._number(self.maximum[channel])
@@ -106,3 +123,28 @@ class Module:
         if self.dialect == "decimal":
             return f"{value:010d}"
         return f"{value:08x}" if self.dialect == "adam" else f"{value:08X}"
+
+
+def devices(
+    addresses: Sequence[str] = ("01",),
+    *,
+    dialect: str = "icp",
+    checksum: bool = False,
+    frequency: bool = False,
+    maximum: int = 0xFFFF_FFFF,
+    preset: int = 0,
+    start: int = 0,
+) -> list[Device]:
+    """One module for each address, all alike."""
+    return [
+        Module(
+            address.upper(),
+            dialect,
+            checksum,
+            kind=0x51 if frequency else 0x50,
+            maximum=[maximum] * 2,
+            preset=[preset] * 2,
+            totals=[start] * 2,
+        )
+        for address in addresses
+    ]

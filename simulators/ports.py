@@ -2,53 +2,38 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from simulators.bus import Bus
 from simulators.dcon import Module
-from simulators.serial import Bus
 
 Place = tuple[str, str, int, int]  # bus, address, channel counting in, channel counting out
-CHANNELS = (0, 1)
 HEARD = 2  # a second question proves that the first answer arrived
 
 
-class Port(Bus):
+class Port(Bus[Module]):
     """A bus that knows which of its figures have been read."""
 
-    def __init__(self, modules: Iterable[Module], link: Path) -> None:
-        self._read: Counter[str] = Counter()
-        super().__init__(modules, link=link)
-
-    def __enter__(self) -> Self:
-        super().__enter__()
-        return self
-
     def count(self, address: str, channel: int) -> None:
-        self.cross(address, channel)
+        self.cross(address, ins=int(channel == 0), outs=int(channel == 1))
 
     def known(self, address: str) -> bool:
         """Was what both channels of this module show read, and the answer heard?"""
-        return all(self._read[f"{address}{channel}"] >= HEARD for channel in CHANNELS)
+        return min(self.devices[address].reads) >= HEARD
 
     def show(self, address: str, *totals: int) -> None:
         """From now on the module shows these totals, which nobody has read yet."""
+        module = self.devices[address]
 
         def change() -> None:
-            self.modules[address].totals[:] = totals
-            for channel in CHANNELS:
-                self._read[f"{address}{channel}"] = 0
+            module.totals[:] = totals
+            module.reads[:] = [0] * len(totals)
 
         self.do(change)
-
-    def _answer(self, request: bytes) -> None:
-        if request[:1] == b"#":
-            self._read[request[1:4].decode("latin-1").upper()] += 1
-        super()._answer(request)
 
 
 class Ports:
@@ -71,7 +56,7 @@ class Ports:
 
     def __enter__(self) -> Self:
         for name, modules in self._modules.items():
-            self.buses[name] = self._stack.enter_context(Port(modules, self.folder / name))
+            self.buses[name] = self._stack.enter_context(Port(modules, link=self.folder / name))
         return self
 
     def __exit__(

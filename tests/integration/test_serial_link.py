@@ -23,8 +23,8 @@ from gateway.links.port import SerialSettings
 from gateway.links.serial import SerialLink, _Device
 from gateway.links.supervise import Backoff
 from gateway.model import Damaged, DeviceState, Ignored, Item, Register, Stamp, Status
+from simulators.bus import Bus
 from simulators.dcon import Module
-from simulators.serial import Bus
 
 SOON_S = 20.0
 
@@ -106,11 +106,11 @@ async def until(true: Callable[[], object]) -> None:
 
 async def test_each_module_of_a_bus_is_counted_for_itself() -> None:
     with Bus([Module("01"), Module("0A"), Module("FF")]) as bus:
-        for persons, address in enumerate(bus.modules, 1):
-            bus.cross(address, 0, persons)
-        async with running(Settings(bus.path), [beam(address) for address in bus.modules]) as (link, ingest):
-            await until(lambda: all(ingest.totals(address)[2:] for address in bus.modules))
-            bus.cross("0A", 0, 40)
+        for persons, address in enumerate(bus.devices, 1):
+            bus.cross(address, persons)
+        async with running(Settings(bus.path), [beam(address) for address in bus.devices]) as (link, ingest):
+            await until(lambda: all(ingest.totals(address)[2:] for address in bus.devices))
+            bus.cross("0A", 40)
             await until(lambda: ingest.totals("0A")[-1] == 42)
             assert link.state.up
         assert set(ingest.totals("01")) == {1}
@@ -126,8 +126,8 @@ async def test_a_late_reply_is_never_booked_to_the_next_address(late_s: float) -
         async with running(Settings(bus.path), [beam("01"), beam("02")]) as (_, ingest):
             await until(lambda: ingest.totals("01") and ingest.totals("02"))
             bus.do(lambda: setattr(modules[0].faults, "late_s", late_s))
-            asked, heard = bus.asked("#010"), len(ingest.totals("02"))
-            await until(lambda: bus.asked("#010") > asked)
+            asked, heard = bus.asked(b"#010\r"), len(ingest.totals("02"))
+            await until(lambda: bus.asked(b"#010\r") > asked)
             await until(lambda: len(ingest.totals("02")) > heard + 3)
         assert set(ingest.totals("01")) == {4711}
         assert set(ingest.totals("02")) == {5000}
@@ -142,8 +142,8 @@ async def test_a_converter_that_delays_everything_mixes_nothing_up(late_s: float
             await until(lambda: all(ingest.totals(name) for name in names))
             for module in modules:
                 bus.do(lambda module=module: setattr(module.faults, "late_s", late_s))
-            asked = len(bus.requests)
-            await until(lambda: len(bus.requests) > asked + 10)
+            asked = len(bus.heard)
+            await until(lambda: len(bus.heard) > asked + 10)
             for module in modules:
                 bus.do(lambda module=module: setattr(module.faults, "late_s", 0.0))
             heard = [len(ingest.totals(name)) for name in names]
@@ -159,9 +159,9 @@ async def test_a_silent_module_is_asked_less_and_less_and_slows_nobody() -> None
     with Bus(modules) as bus:
         settings = Settings(bus.path, poll_s=0.2)
         async with running(settings, [beam("01"), beam("02")]) as (_, ingest):
-            await until(lambda: bus.asked("$012") >= 4)
+            await until(lambda: bus.asked(b"$012\r") >= 4)
             assert len(ingest.totals("02")) >= 9  # 14 without the silence of the other
-            times = [at for at, request in bus.requests if request == b"$012"]
+            times = [at for at, request in bus.heard if request == b"$012\r"]
             gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
             assert gaps[2] > 1.5 * gaps[1]
             assert gaps[2] > 1.1
@@ -175,14 +175,14 @@ async def test_an_adapter_pulled_out_in_mid_frame_comes_back_under_another_name(
         async with running(Settings(str(tmp_path / "port")), [beam("01", timeout_s=5)]) as (link, ingest):
             await until(lambda: ingest.totals("01"))
             bus.do(lambda: setattr(module.faults, "silent", True))
-            asked = bus.asked("#010")
-            await until(lambda: bus.asked("#010") > asked)
+            asked = bus.asked(b"#010\r")
+            await until(lambda: bus.asked(b"#010\r") > asked)
             bus.say(b">0000")
             bus.unplug()
             await until(lambda: not link.state.up)
             assert "unplugged" in link.state.error or "no such port" in link.state.error
             module.faults.silent = False
-            module.cross(0, 7)
+            module.cross(7)
             bus.plug()
             await until(lambda: ingest.totals("01")[-1] == 107)
             assert link.state.up
@@ -248,7 +248,7 @@ async def test_programmed_wrap_and_restart_travel_with_the_total() -> None:
     with Bus([module]) as bus:
         async with running(Settings(bus.path), [beam("01")]) as (_, ingest):
             await until(lambda: ingest.totals("01"))
-            bus.cross("01", 0, 8)
+            bus.cross("01", 8)
             await until(lambda: ingest.totals("01")[-1] == 13)
         last = ingest.delivered[-1][1]
         assert isinstance(last, Register)
@@ -274,7 +274,7 @@ async def test_nothing_that_writes_reaches_a_module() -> None:
             await until(lambda: len(ingest.totals("02")) > 30)
         assert not modules[0].written
         assert not modules[1].written
-        assert {request[3:4] for _, request in bus.requests if request[:1] == b"$"} <= {b"2", b"3", b"5"}
+        assert {request[3:4] for _, request in bus.heard if request[:1] == b"$"} <= {b"2", b"3", b"5"}
 
 
 async def test_a_full_queue_stops_the_asking() -> None:

@@ -19,9 +19,9 @@ from gateway.__main__ import main
 from gateway.clock import Clock
 from gateway.config import load
 from gateway.model import Crossings, Parcel
+from simulators.bus import Bus
 from simulators.dcon import Module
 from simulators.publisher import Publisher
-from simulators.serial import Bus
 from tests.brokers import Mosquitto
 
 SOON_S = 20.0
@@ -70,7 +70,7 @@ def tried(path: Path, seconds: float) -> Result:
     return CliRunner().invoke(main, ["try", "-c", str(path), "--for", str(seconds)])
 
 
-def bus_of(*modules: Module) -> Bus:
+def bus_of(*modules: Module) -> Bus[Module]:
     for module in modules:
         module.totals[:] = [7, 3]
     return Bus(modules)
@@ -104,7 +104,7 @@ def test_a_port_in_use_is_refused_at_once(tmp_path: Path) -> None:
     with bus_of(Module("01")) as bus, serial.Serial(bus.path, exclusive=True):
         began = time.monotonic()
         result = tried(written(tmp_path, BUS.format(port=bus.path)), 60)
-        assert bus.requests == []
+        assert bus.heard == []
     assert result.exit_code == 1
     assert f"link bus: {bus.path}: in use by another program" in result.stderr
     assert time.monotonic() - began < 30

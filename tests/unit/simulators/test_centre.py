@@ -86,7 +86,7 @@ def test_a_door_counts_for_the_truth_once_its_module_was_read(tmp_path: Path) ->
             mall.step()
         assert mall.truth.totals()["shop-04"]["ins"] > 0
         door_s = mall.truth.totals()["mall"]["ins"]
-        modules = [module for bus in ports.buses.values() for module in bus.modules.values()]
+        modules = [module for bus in ports.buses.values() for module in bus.devices.values()]
         assert sum(sum(module.crossed) for module in modules) == 0
         assert door_s > 0
         assert not mall.ready()
