@@ -1,4 +1,4 @@
-# make demo, make test, make bench, make lint, make torture, make evaluate, make wheels
+# make demo, make test, make bench, make lint, make torture, make fuzz, make evaluate, make wheels
 # Needs python3 (3.11 or newer) with venv, and a package index. No root.
 PYTHON ?= python3
 VENV := .venv
@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 MINUTES ?=
 SPEED ?=
 SEED ?=
+SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench torture evaluate wheels lock clean
+.PHONY: help demo test lint format bench torture fuzz evaluate wheels lock clean
 
 help:
 	@echo "make demo                a simulated centre, the real daemon, truth against head office (MINUTES=1 ends by itself)"
@@ -16,6 +17,7 @@ help:
 	@echo "make lint                the first three of them"
 	@echo "make bench               rates and costs, as figures with the machine named"
 	@echo "make torture             the full kill and power-cut campaigns"
+	@echo "make fuzz                a minute of coverage-guided fuzzing for each driver (SECONDS=60)"
 	@echo "make evaluate            replay of the whole recorded data sets (COUNTER_DATA=folder)"
 	@echo "make wheels              are there binary wheels for 64-bit and 32-bit ARM?"
 
@@ -64,6 +66,9 @@ bench: $(VENV)/.installed-test
 
 torture: $(VENV)/.installed-test
 	$(BIN)/python -m tests.torture.campaign
+
+fuzz: $(VENV)/.installed-test
+	$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS))
 
 evaluate: $(VENV)/.installed-test
 	EVALUATE=full $(BIN)/python -m pytest tests/e2e/test_replay.py -v --timeout 3600

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib.util
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,17 @@ def pytest_configure() -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
-        for program in marker.args:
-            if find_program(program) is None:
-                if os.environ.get("CI") == "true":
-                    pytest.fail(f"needs {program}, which is missing; under CI=true nothing is left out")
-                pytest.skip(LEFT_OUT + program)
+        _leave_out(program for program in marker.args if find_program(program) is None)
+    for marker in item.iter_markers("needs_module"):
+        _leave_out(module for module in marker.args if importlib.util.find_spec(module) is None)
     _watch_tasks(item)
+
+
+def _leave_out(missing: Iterable[str]) -> None:
+    for name in missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"needs {name}, which is missing; under CI=true nothing is left out")
+        pytest.skip(LEFT_OUT + name)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
