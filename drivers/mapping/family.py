@@ -11,8 +11,8 @@ from drivers.bodies import Noise, parse_json
 from drivers.mapping import paths
 from drivers.mapping.conditions import fits
 from drivers.mapping.paths import Folds, Place, Scope
-from drivers.mapping.reading import Reading, basis_of, compile_reading
-from drivers.mapping.table import MappingKeys, ReadingKeys, read_table
+from drivers.mapping.reading import Reading, basis_of, compile_reading, leading_basis
+from drivers.mapping.table import MappingKeys, ReadingKeys, read_table, resets_of
 from gateway.driver import Device, Family, Kind, LineOptions, Match, Message, Options, Site
 from gateway.errors import ConfigurationError
 from gateway.model import Basis, Damaged, Ignored, Item, Resets
@@ -91,10 +91,12 @@ class Mapped:
             root = parse_json(message.payload)
         except Noise as noise:
             return [Damaged(noise.reason, len(message.payload))]
+        return self.read(message, root) or [UNFIT]
+
+    def read(self, message: Message, root: Any) -> list[Item]:
+        """The items of a parsed body; none when no reading fits."""
         items = self._read(message, root)
-        if self._folds.seen:
-            items = self._settle(message, root, items)
-        return items or [UNFIT]
+        return self._settle(message, root, items) if self._folds.seen else items
 
     def _settle(self, message: Message, root: Any, items: list[Item]) -> list[Item]:
         """Local stamps of the autumn hour were met: where one came twice, read again knowing that."""
@@ -168,22 +170,18 @@ def _topics(device: Device) -> tuple[str, ...]:
 
 
 def _basis(device: Device) -> Basis:
-    """Deltas before events before totals: a device that sends several counts by the first."""
     try:
         table = _table(device)
     except ValueError:
         return Basis.DELTA
-    found = {basis_of(keys, table.time) for keys in table.reading}
-    return next(basis for basis in Basis if basis in found or (basis is Basis.EVENT and not found))
+    return leading_basis(basis_of(keys, table.time) for keys in table.reading)
 
 
 def _resets(device: Device) -> Resets:
     try:
-        table = _table(device)
+        return resets_of(_table(device))
     except ValueError:
         return Resets.POWER
-    told = [keys.register_.restarts_at for keys in table.reading]
-    return next((Resets(word) for word in told if isinstance(word, str)), Resets.POWER)
 
 
 def explain(device: Device, message: Message) -> Iterator[tuple[str, str, bool]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
@@ -166,6 +166,12 @@ def basis_of(keys: ReadingKeys, time: TimeKeys) -> Basis:
         return Basis.TOTAL
     only_at = keys.at is not None and not keys.given(("start", "end")) and time.span_s is None
     return Basis.EVENT if only_at else Basis.DELTA
+
+
+def leading_basis(found: Iterable[Basis]) -> Basis:
+    """Deltas before totals before events: a device that sends several counts by the first."""
+    among = set(found)
+    return next((basis for basis in Basis if basis in among), Basis.EVENT)
 
 
 def _span(keys: ReadingKeys, time: TimeKeys, read_time: Clock) -> Span:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from drivers.mapping import paths
 from drivers.mapping.conditions import Condition, condition_problems
 from drivers.mapping.instants import zone_of
+from gateway.model import Resets
 
 DELTAS = ("ins", "outs", "passes")
 TOTALS = ("total_in", "total_out", "total_passes")
@@ -206,6 +207,12 @@ def read_table(raw: Mapping[str, object]) -> MappingKeys:
         return MappingKeys.model_validate(_merged(raw))
     except ValidationError as error:
         raise ValueError("\n".join(_in_words(error))) from None
+
+
+def resets_of(table: MappingKeys) -> Resets:
+    """When its totals restart by themselves: the first reading that says so."""
+    told = [keys.register_.restarts_at for keys in table.reading]
+    return next((Resets(word) for word in told if isinstance(word, str)), Resets.POWER)
 
 
 def _other_format(given: object) -> str | None:
