@@ -28,6 +28,7 @@ from gateway.store.plan import (
     UpstreamPlan,
     ZoneLive,
 )
+from gateway.store.poison import attempt, bury, is_card_fault
 from gateway.store.pruning import prune
 from gateway.store.reader import Reader
 from gateway.store.recording import Recorder
@@ -51,10 +52,6 @@ __all__ = [
 
 log = logging.getLogger("gateway.store")
 T = TypeVar("T")
-CARD_FAULTS = frozenset(
-    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-)
-CARD_FAULTS |= {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 class Store:
@@ -185,7 +182,7 @@ class Store:
         try:
             return work()
         except sqlite3.Error as error:
-            if _is_card_fault(error):
+            if is_card_fault(error):
                 raise StoreError(f"the buffer cannot be written: {error}") from error
             raise
 
@@ -215,7 +212,7 @@ class Store:
         try:
             return self._transaction(lambda: self._recorder.record(parcels))
         except Exception as error:
-            if isinstance(error, sqlite3.Error) and _is_card_fault(error):
+            if is_card_fault(error):
                 raise
             log.warning(
                 "a batch of %d messages cannot be recorded (%s): each by itself",
@@ -226,30 +223,20 @@ class Store:
 
     def _record_alone(self, parcel: Parcel) -> Recorded:
         """One message in a savepoint; one that cannot be recorded must not come back for ever."""
-        self._con.execute("SAVEPOINT parcel")
-        try:
-            [outcome] = self._recorder.record([parcel])
-        except Exception as error:
-            if isinstance(error, sqlite3.Error) and _is_card_fault(error):
-                raise
-            self._con.execute("ROLLBACK TO parcel")
-            self._con.execute("RELEASE parcel")
-            self._memory.load()
-            self._bury(parcel, error)
-            return Recorded("poison")
-        self._con.execute("RELEASE parcel")
-        return outcome
+        outcomes: list[Recorded] = []
+        error = attempt(self._con, self._memory, lambda: outcomes.extend(self._recorder.record([parcel])))
+        if error is None:
+            return outcomes[0]
+        self._bury(parcel, error)
+        return Recorded("poison")
 
     def _bury(self, parcel: Parcel, error: Exception) -> None:
-        """The hash of a poison message, never its body."""
         digest = parcel.payload_sha256
         if not digest:
             given = parcel.delivery.digest if parcel.delivery else repr(parcel.bookings).encode()
             digest = hashlib.sha256(given).hexdigest()
             parcel.payload_sha256 = digest
-        log.error("message %s on link %s refused as poison", digest[:16], parcel.link, exc_info=error)
-        row = (digest, parcel.link, parcel.stamp.wall_ms, type(error).__name__)
-        self._con.execute("INSERT OR IGNORE INTO poison VALUES (?,?,?,?)", row)
+        bury(self._con, digest, parcel.link, parcel.stamp.wall_ms, error)
 
     def _begin_session(self, link: str, present: bool) -> int:
         row = self._con.execute("SELECT session FROM sessions WHERE link=?", (link,)).fetchone()
@@ -259,7 +246,3 @@ class Store:
         self._con.execute("INSERT OR REPLACE INTO sessions VALUES (?,?)", (link, session))
         self._con.execute("DELETE FROM deliveries WHERE link=?", (link,))
         return int(session)
-
-
-def _is_card_fault(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in CARD_FAULTS

@@ -21,18 +21,20 @@ from gateway.model import (
 )
 from gateway.store.batch import COUNTED, HELD, RECEIVED, Batch
 from gateway.store.memory import Line
-from gateway.store.plan import Figures, negative
+from gateway.store.plan import NOTHING, Figures, negative, sane
 
 KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Crossings, Register, Transactions)}
 COUNTS = ("ins", "outs", "passes", "sales", "returns", "amount_minor")
-LIMIT = 10**12
 
 
-def hold(batch: Batch, parcel: Parcel) -> None:
-    """Keep a parcel whole; its persons are received, counted and held."""
-    kept = [item for item in parcel.bookings if type(item.reading).__name__ in KINDS and _sound(item.reading)]
+def hold(batch: Batch, parcel: Parcel) -> bool:
+    """Keep a parcel whole; its persons are received, counted and held. False when all of it was refused."""
+    kinds = [item for item in parcel.bookings if type(item.reading).__name__ in KINDS]
+    kept = [item for item in kinds if sane(_figures(item.reading))]
+    if len(kept) < len(kinds):
+        batch.note("sanity", NOTHING)
     if not kept:
-        return
+        return not kinds
     books = list(_persons(batch, kept))
     for line, figures in books:
         for account in (HELD, RECEIVED, COUNTED):
@@ -43,6 +45,7 @@ def hold(batch: Batch, parcel: Parcel) -> None:
         (parcel.stamp.boot, parcel.stamp.mono_ms, parcel.link, text),
     )
     batch.memory.held = True
+    return True
 
 
 def unhold(batch: Batch, text: str) -> None:
@@ -64,15 +67,13 @@ def _persons(batch: Batch, bookings: list[Booking]) -> Iterator[tuple[Line, Figu
             continue
         if reading.basis is not line.rule.basis and not line.rule.till:
             continue
-        ins, outs, passes, sales, returns, amount = (
-            int(getattr(reading, name, None) or 0) for name in COUNTS
-        )
-        yield line, (ins, outs, passes, sales, returns, amount)
+        yield line, _figures(reading)
 
 
-def _sound(reading: Reading) -> bool:
-    """Whether its figures fit a ledger at all."""
-    return all(0 <= (getattr(reading, name, None) or 0) <= LIMIT for name in COUNTS)
+def _figures(reading: Reading) -> Figures:
+    """What it says was counted; nothing for a total."""
+    ins, outs, passes, sales, returns, amount = (int(getattr(reading, name, None) or 0) for name in COUNTS)
+    return ins, outs, passes, sales, returns, amount
 
 
 def encode(parcel: Parcel, bookings: list[Booking], books: list[tuple[int, Figures]]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.model import MAX_COUNT, MAX_MONEY_MINOR
+
 # ins, outs, passes, sales, returns, amount: the columns of a reading, of the ledger and of a line window.
 Figures = tuple[int, int, int, int, int, int]
 NOTHING: Figures = (0, 0, 0, 0, 0, 0)
@@ -21,6 +23,11 @@ def plus(first: Figures, second: Figures, sign: int = 1) -> Figures:
 
 def negative(figures: Figures) -> Figures:
     return plus(NOTHING, figures, -1)
+
+
+def sane(figures: Figures) -> bool:
+    """Whether a reading's figures can be true at all, and fit the sums."""
+    return min(figures) >= 0 and max(figures[:5]) <= MAX_COUNT and figures[5] <= MAX_MONEY_MINOR
 
 
 def persons(figures: Figures) -> int:

@@ -7,9 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from gateway.model import (
-    MAX_COUNT,
     MAX_INTERVAL_MS,
-    MAX_MONEY_MINOR,
     Basis,
     Booking,
     Crossings,
@@ -32,11 +30,13 @@ from gateway.store.plan import (
     SIDE_RECEIPTS,
     Figures,
     Recorded,
+    sane,
 )
 from gateway.store.readings import book_delta, book_event
 
 FUTURE_MS = 120_000  # a device's clock may be this far ahead
 DELIVERIES_KEPT = 4096  # more than a broker lets fly; older mids have long been acknowledged
+RESULT_OF = {"future": "future", "ancient": "ancient", "sanity": "damaged"}  # of a telegram refused whole
 TIMELESS_ADD = "INSERT OR IGNORE INTO timeless VALUES (?,?,?,?)"
 GATEWAY_RANK = TimeQuality.GATEWAY.rank
 
@@ -75,13 +75,9 @@ class Recorder:
             outcome.result = "duplicate"
             return outcome
         batch.now = parcel.stamp
-        if parcel.stamp.trusted:
-            booked = self._book_all(batch, parcel, None)
-            if outcome.refused and not booked and len(outcome.refused) == 1:
-                reason = next(iter(outcome.refused))
-                outcome.result = reason if reason in ("future", "ancient") else "ok"
-        else:
-            hold(batch, parcel)
+        booked = self._book_all(batch, parcel, None) if parcel.stamp.trusted else hold(batch, parcel)
+        if outcome.refused and not booked and len(outcome.refused) == 1:
+            outcome.result = RESULT_OF.get(next(iter(outcome.refused)), "ok")
         if names:
             self._remember_delivery(parcel)
         return outcome
@@ -143,7 +139,7 @@ class Recorder:
     ) -> bool:
         """A delta or an event. True when it was taken in (also as a repetition or a check)."""
         side, figures = _figures(reading)
-        if not _sane(figures):
+        if not sane(figures):
             batch.note("sanity", NOTHING)
             return False
         if reading.basis is not line.rule.basis and not line.rule.till:
@@ -263,10 +259,6 @@ def _figures(reading: Crossings | Transactions) -> tuple[int, Figures]:
         | (0 if passes is None else SIDE_PASSES)
     )
     return side, (ins or 0, outs or 0, passes or 0, 0, 0, 0)
-
-
-def _sane(figures: Figures) -> bool:
-    return min(figures) >= 0 and max(figures[:5]) <= MAX_COUNT and figures[5] <= MAX_MONEY_MINOR
 
 
 def _sane_register(reading: Register) -> bool:
