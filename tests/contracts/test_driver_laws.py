@@ -74,9 +74,17 @@ AXIS = {
         for way, field in (("in", "ins"), ("out", "outs"))
     ]
 }
+COUNTED_ALOUD = {
+    "reading": [
+        {"pattern": r"Person entered\. Count: (?P<persons>\d+)", "ins": "=1"},
+        {"pattern": r"Person exited\. Count: (?P<persons>\d+)", "outs": "=1"},
+    ]
+}
 SAMPLES = {
     # vendor manual: channel 0 of module 01 stands at hexadecimal 1E
     "dcon": Sample({}, b">0000001E\r", b"#010\r"),
+    # a public sketch; the greeting of a board, or noise, may stand before it without a line's end
+    "lines": Sample(COUNTED_ALOUD, b"\r\nPerson entered. Count: 7\r\n"),
     "mapping": Sample(AXIS, _first_payload("axis_retail_data_push.json")),
     "xovis": Sample({}, _first_payload("xovis_v5_json.json")),
 }

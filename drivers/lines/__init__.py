@@ -1,0 +1,1 @@
+"""Text lines of boards and sketches, described in configuration."""
