@@ -168,7 +168,10 @@ class Bus(Generic[D]):
             with self._lock:
                 wait_s = max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
                 master = self._master
-            readable = select.select([self._woken, *([master] if master >= 0 else [])], [], [], wait_s)[0]
+            try:
+                readable = select.select([self._woken, *([master] if master >= 0 else [])], [], [], wait_s)[0]
+            except OSError:  # unplugged since: look again
+                continue
             if self._woken in readable:
                 os.read(self._woken, READ_BYTES)
             with self._lock:
