@@ -261,12 +261,16 @@ class ZoneSpec:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What names one MQTT message until it is acknowledged (semantics 8)."""
+    """What names one MQTT message until it is acknowledged (semantics 8).
+
+    `round` counts the answered pings of its connection: it says when the broker must have our acknowledgement.
+    """
 
     session: int
     mid: int
     digest: bytes
     dup: bool
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)

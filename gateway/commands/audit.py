@@ -48,7 +48,7 @@ def lines(books: Books) -> Iterator[str]:
     for queue in books.upstreams:
         yield (
             f"upstream {queue.upstream}: closed {queue.closed} = delivered {queue.delivered}"
-            f" + pending {queue.pending} + rejected {queue.rejected}"
+            f" + pending {queue.pending} + rejected {queue.rejected} + expired {queue.expired}"
         )
     for zone in books.wrong_zones:
         yield f"zone {zone} differs from the line windows it names"

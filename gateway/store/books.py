@@ -155,11 +155,15 @@ def _upstream_books(con: sqlite3.Connection) -> list[UpstreamBooks]:
             " AND (o.state<>'delivered' OR o.delivered_revision=o.revision) GROUP BY 1, 2"
         )
     }
+    rows = con.execute("SELECT id, name, expired FROM upstreams ORDER BY name").fetchall()
     return [
         UpstreamBooks(
             name,
-            closed.get(id_, 0),
-            *(states.get((id_, state), 0) for state in ("delivered", "pending", "rejected")),
+            closed.get(id_, 0) + expired,
+            states.get((id_, "delivered"), 0),
+            states.get((id_, "pending"), 0),
+            states.get((id_, "rejected"), 0),
+            expired,
         )
-        for id_, name in con.execute("SELECT id, name FROM upstreams ORDER BY name").fetchall()
+        for id_, name, expired in rows
     ]

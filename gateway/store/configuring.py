@@ -49,7 +49,7 @@ class Configurer:
             self.con.execute(
                 "INSERT OR IGNORE INTO lines (till, counter, line) VALUES (?,?,?)", (till, counter, line)
             )
-        self.con.execute("INSERT OR IGNORE INTO pulse SELECT id, 0, 1, 0, 0, 0, NULL, NULL FROM lines")
+        self.con.execute("INSERT OR IGNORE INTO pulse SELECT id, 0, 1, 0, 0, 0, NULL, NULL, 0 FROM lines")
 
     def _set_grids(self, sizes: set[int], grid: Grid) -> None:
         """A new size begins at the next business day; older windows keep the old grid for late data."""

@@ -127,9 +127,6 @@ class Memory:
         self._load_lines()
         self.heads = {(row[0], row[1]): Head(*row) for row in self.con.execute("SELECT * FROM heads")}
         self._load_zones()
-        self.sequence = int(
-            self.con.execute("SELECT coalesce(max(sequence), 0) FROM deliveries").fetchone()[0]
-        )
         self.held = bool(self.con.execute("SELECT 1 FROM held LIMIT 1").fetchone())
 
     def _load_grids(self) -> None:

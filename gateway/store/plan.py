@@ -101,17 +101,18 @@ class LineBooks:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamBooks:
-    """In windows since the upstream was added."""
+    """In windows since the upstream was added; `expired` ones were pruned with their aggregates."""
 
     upstream: str
     closed: int
     delivered: int
     pending: int
     rejected: int
+    expired: int = 0
 
     @property
     def imbalance(self) -> int:
-        return abs(self.closed - self.delivered - self.pending - self.rejected)
+        return abs(self.closed - self.delivered - self.pending - self.rejected - self.expired)
 
 
 @dataclass(frozen=True, slots=True)

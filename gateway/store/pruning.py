@@ -1,4 +1,4 @@
-"""Make room: readings once nothing can change their windows, aggregates once delivered everywhere."""
+"""Make room: readings once nothing can change their windows, aggregates once nobody waits for them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ import sqlite3
 
 from gateway.model import Stamp
 from gateway.store.batch import EXPIRED, LEDGER_ADD
+from gateway.store.books import CURRENT_SUMS
 from gateway.store.memory import DAY_MS, FAR_MS, Memory
 from gateway.windows import floor_ms
 
 COARSE_S = 3600  # every window size divides it
+WAITING = (
+    "SELECT min(o.start_ms) FROM outbox o WHERE o.state='pending' AND EXISTS (SELECT 1 FROM subscriptions s"
+    " WHERE s.upstream_id=o.upstream_id AND s.to_ms IS NULL)"
+)
+EXPIRE_SENT = (
+    "UPDATE upstreams SET expired=expired+(SELECT count(*) FROM outbox WHERE upstream_id=id"
+    " AND start_ms<:edge)"
+)
 
 
 def prune(con: sqlite3.Connection, memory: Memory, now: Stamp) -> int:
@@ -31,21 +40,20 @@ def prune(con: sqlite3.Connection, memory: Memory, now: Stamp) -> int:
 
 
 def _freezable(con: sqlite3.Connection, memory: Memory, now: Stamp) -> int:
-    """The latest edge before which nothing is open, dirty or held."""
+    """The latest edge before which nothing is open, dirty, held or to be restated."""
     if memory.held or con.execute("SELECT 1 FROM held LIMIT 1").fetchone():
         return 0
-    (dirty,) = con.execute("SELECT min(start_ms) FROM dirty").fetchone()
-    (open_,) = con.execute(
-        "SELECT min(through_ms) FROM closed JOIN grids USING (size_s) WHERE to_ms IS NULL OR through_ms<to_ms"
+    edges = con.execute(
+        "SELECT (SELECT min(start_ms) FROM dirty), (SELECT min(day_ms) FROM drift), (SELECT min(through_ms)"
+        " FROM closed JOIN grids USING (size_s) WHERE to_ms IS NULL OR through_ms<to_ms)"
     ).fetchone()
     wanted = now.wall_ms - memory.plan.readings_days * DAY_MS
-    limits = [wanted, *(edge for edge in (dirty, open_) if edge is not None)]
-    return floor_ms(min(limits), COARSE_S)
+    return floor_ms(min([wanted, *(edge for edge in edges if edge is not None)]), COARSE_S)
 
 
 def _expire(con: sqlite3.Connection, memory: Memory, now: Stamp) -> None:
-    """Old aggregates that every upstream has; their sums stay in the books as expired."""
-    (waiting,) = con.execute("SELECT min(start_ms) FROM outbox WHERE state<>'delivered'").fetchone()
+    """Old aggregates that no configured upstream waits for; their sums stay in the books as expired."""
+    (waiting,) = con.execute(WAITING).fetchone()
     wanted = now.wall_ms - memory.plan.retention_days * DAY_MS
     edge_ms = floor_ms(min(wanted, memory.frozen_ms, FAR_MS if waiting is None else waiting), COARSE_S)
     if (
@@ -56,13 +64,8 @@ def _expire(con: sqlite3.Connection, memory: Memory, now: Stamp) -> None:
     for grid in memory.grids:
         if grid.base:
             span = (grid.size_s, grid.from_ms, min(grid.to_ms, edge_ms))
-            rows = con.execute(
-                "SELECT line_id, ?, sum(ins), sum(outs), sum(passes), sum(sales), sum(returns), sum(amount)"
-                " FROM (SELECT *, max(revision) FROM line_windows WHERE size_s=? AND start_ms>=? AND"
-                " start_ms<?"
-                " GROUP BY line_id, start_ms) GROUP BY line_id",
-                (EXPIRED, *span),
-            ).fetchall()
+            rows = [(row[0], EXPIRED, *row[1:]) for row in con.execute(CURRENT_SUMS, span)]
             con.executemany(LEDGER_ADD, rows)
+    con.execute(EXPIRE_SENT, {"edge": edge_ms})
     for table in ("line_windows", "zone_aggregates", "outbox"):
         con.execute(f"DELETE FROM {table} WHERE start_ms<?", (edge_ms,))  # noqa: S608  names of ours

@@ -35,7 +35,6 @@ from gateway.store.plan import (
 from gateway.store.readings import book_delta, book_event
 
 FUTURE_MS = 120_000  # a device's clock may be this far ahead
-DELIVERIES_KEPT = 4096  # more than a broker lets fly; older mids have long been acknowledged
 RESULT_OF = {"future": "future", "ancient": "ancient", "sanity": "damaged"}  # of a telegram refused whole
 TIMELESS_ADD = "INSERT OR IGNORE INTO timeless VALUES (?,?,?,?)"
 GATEWAY_RANK = TimeQuality.GATEWAY.rank
@@ -224,16 +223,11 @@ class Recorder:
 
     def _remember_delivery(self, parcel: Parcel) -> None:
         given = parcel.delivery
-        if given is None:
-            return
-        self.memory.sequence += 1
-        self.con.execute(
-            "INSERT OR REPLACE INTO deliveries VALUES (?,?,?,?,?)",
-            (parcel.link, given.mid, given.session, given.digest, self.memory.sequence),
-        )
-        if self.memory.sequence % 1024 == 0:
-            oldest = self.memory.sequence - DELIVERIES_KEPT
-            self.con.execute("DELETE FROM deliveries WHERE sequence<?", (oldest,))
+        if given is not None:
+            self.con.execute(
+                "INSERT OR REPLACE INTO deliveries VALUES (?,?,?,?,?)",
+                (parcel.link, given.mid, given.session, given.digest, given.round),
+            )
 
 
 def key_hash(key: str) -> int:

@@ -115,7 +115,21 @@ CREATE INDEX outbox_pending ON outbox (upstream_id, start_ms) WHERE state = 'pen
 CREATE INDEX outbox_rejected ON outbox (upstream_id) WHERE state = 'rejected';
 """
 
-MIGRATIONS: tuple[tuple[str, str], ...] = (("first", FIRST),)
+# `round`: of the link's connection, see links; `basis` and `since_ms`: a line that counts by something else
+# now does not count again what it counted before
+SECOND = """
+ALTER TABLE upstreams ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deliveries RENAME COLUMN sequence TO round;
+ALTER TABLE lines ADD COLUMN basis TEXT;
+ALTER TABLE pulse ADD COLUMN since_ms INTEGER NOT NULL DEFAULT 0;
+-- device lines that counters without a choice of their own have taken for theirs
+CREATE TABLE adopted (counter TEXT NOT NULL, device TEXT NOT NULL, line TEXT NOT NULL,
+  PRIMARY KEY (counter)) STRICT, WITHOUT ROWID;
+-- what an event says of its place, as it was when the window was closed
+CREATE TABLE plans (from_ms INTEGER PRIMARY KEY, plan TEXT NOT NULL) STRICT;
+"""
+
+MIGRATIONS: tuple[tuple[str, str], ...] = (("first", FIRST), ("second", SECOND))
 
 
 def connect(

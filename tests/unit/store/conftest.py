@@ -37,6 +37,7 @@ class Box:
     def __init__(self, path: Path) -> None:
         self.path, self.wall, self.mono, self.boot = path, T0, 1000, "boot-1"
         self.trusted = True
+        self.upstream = "hq"  # who takes and answers
         self.rules: list[LineRule] = [DOOR]
         self.zones: list[ZoneSpec] = [ZONE]
         self.upstreams: dict[str, UpstreamPlan] = dict(HQ)
@@ -93,11 +94,11 @@ class Box:
         return written
 
     async def take(self, limit: int = 100) -> list[Event]:
-        live = await self.store.take("hq", limit, live=True, live_from_ms=self.wall - HOUR)
-        return live or await self.store.take("hq", limit, live=False, live_from_ms=self.wall - HOUR)
+        live = await self.store.take(self.upstream, limit, live=True, live_from_ms=self.wall - HOUR)
+        return live or await self.store.take(self.upstream, limit, live=False, live_from_ms=self.wall - HOUR)
 
     async def everything(self) -> list[Event]:
-        return await self.store.take("hq", 10_000, live=True, live_from_ms=0)
+        return await self.store.take(self.upstream, 10_000, live=True, live_from_ms=0)
 
     def receive(self, events: list[Event]) -> None:
         """The receiver's rule: the highest (generation, revision) of a window wins."""
@@ -111,7 +112,7 @@ class Box:
 
     async def settle(self, events: list[Event], **receipt: object) -> None:
         given = receipt or {"accepted": frozenset(event.id for event in events)}
-        await self.store.settle("hq", events, Receipt(**given), self.wall)  # type: ignore[arg-type]
+        await self.store.settle(self.upstream, events, Receipt(**given), self.wall)  # type: ignore[arg-type]
 
     async def drain(self) -> None:
         self.pass_ms(3 * HOUR)
