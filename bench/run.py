@@ -75,7 +75,8 @@ class Daemon:
         began = time.monotonic()
         command = [str(BIN / "counter-gateway"), "run", "-c", str(self.folder / "gateway.toml")]
         self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
-        wait_until(self.ready, 20, f"ready, see {self.folder}/log")
+        wait_until(lambda: self.ready() or self.process.poll() is not None, 20, "ready")
+        assert self.process.poll() is None, (self.folder / "log").read_text()
         return time.monotonic() - began
 
     def ready(self) -> bool:
@@ -252,15 +253,12 @@ def bus(
     )
     link = f'bus = {{ over = "serial", options = {{ port = "{pty}", poll_s = {poll_s} }} }}'
     daemon = Daemon(folder, f"[link]\n{link}\n[counter]\n{table}\n")
-    addresses = ",".join(f"{i:02X}" for i in range(1, modules + 1))
-    daemon.beside(
-        [
-            *(str(BIN / "counter-simulator"), "serial", "--link", str(pty), "--addresses", addresses),
-            *("--rate", str(arrivals_per_s)),
-        ]
-    )
-    wait_until(pty.exists, 10, "the pty")
+    addresses = [word for i in range(1, modules + 1) for word in ("--address", f"{i:02X}")]
+    per_minute = arrivals_per_s * 60 / (2 * modules)
+    rate = ["--rate", str(per_minute), "--baudrate", "9600"]
+    daemon.beside([str(BIN / "counter-simulator"), "serial", "--link", str(pty), *addresses, *rate])
     try:
+        wait_until(pty.is_symlink, 10, "the pty")
         daemon.start()
         time.sleep(5)
         cpu, written, began = daemon.cpu_s(), daemon.written_bytes(), time.monotonic()
