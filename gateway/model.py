@@ -263,7 +263,7 @@ class ZoneSpec:
 class Delivery:
     """What names one MQTT message until it is acknowledged (semantics 8).
 
-    `round` counts the answered pings of its connection: it says when the broker must have our acknowledgement.
+    `round` counts the answered pings of its connection: they tell when the broker has our acknowledgement.
     """
 
     session: int
