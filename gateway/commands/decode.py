@@ -79,7 +79,11 @@ class Decoder:
 @click.option("--options", "options_text", help="The driver's options: JSON, or @FILE.toml.")
 @click.option("--at", "at_text", metavar="TIME", help="Time of receipt, RFC 3339.")
 @click.option("--as", "way", type=click.Choice(telegrams.WAYS), default="bytes", help="How FILE is written.")
-@click.option("--request", "request_text", help=r"The question that the input answers, as in '#010\r'.")
+@click.option(
+    "--request",
+    "request_text",
+    help=r"The question that the input answers, as in '#010\r' or '01 03 00 44 …'.",
+)
 @click.option("--topic", default="", help="MQTT topic of the message.")
 @click.option("--retained", is_flag=True, help="The message was retained by the broker.")
 @click.option("--header", "headers", multiple=True, metavar="'N: V'", help="A header; may be repeated.")
@@ -113,7 +117,7 @@ def command(
     else:
         decoders = [_bare(driver_name, options_text)]
     recorded = _input(file)
-    request = None if request_text is None else telegrams.unescape(request_text)
+    request = None if request_text is None else telegrams.telegram(request_text)
     _print(decoders, recorded, way, request, envelope, explain=explain)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gateway.driver import Side
 
+PAIRS = re.compile(r"0x([0-9A-Fa-f]{2})+|[0-9A-Fa-f]{2}( [0-9A-Fa-f]{2})+")  # 01 03 00 44
 ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|[rnt0\\\"'abfve])")
 PLAIN = {"r": 13, "n": 10, "t": 9, "0": 0, "a": 7, "b": 8, "f": 12, "v": 11, "e": 27}
 WAYS = ("bytes", "hex", "base64", "jsonl", "transcript")
@@ -33,6 +34,13 @@ def unescape(text: str) -> bytes:
         out.append(int(word[1:], 16) if len(word) == 3 else PLAIN.get(word, ord(word)))
         position = found.end()
     return bytes(out + text[position:].encode("utf-8", "surrogateescape"))
+
+
+def telegram(text: str) -> bytes:
+    r"""One telegram as people write it: hexadecimal pairs, or text with escapes as in `#010\r`."""
+    if PAIRS.fullmatch(text):
+        return bytes.fromhex(text.removeprefix("0x"))
+    return unescape(text)
 
 
 def payloads(recorded: bytes, way: str) -> list[bytes]:
@@ -63,13 +71,16 @@ def _base64(recorded: bytes) -> bytes:
 
 
 def transcript(recorded: bytes) -> list[Said]:
-    """Lines `TX …` (ours, or a tap's host side) and `RX …` (the device's); others are comments."""
+    """Lines `TX …` (ours, or a tap's host side) and `RX …` (the device's); others are comments.
+
+    A blank at the end of a telegram is written as an escape.
+    """
     said = []
     for line in recorded.decode("utf-8", "surrogateescape").splitlines():
         word, _, rest = line.strip().partition(" ")
         if word.upper() in ("TX", "RX"):
             side = Side.HOST if word.upper() == "TX" else Side.DEVICE
-            said.append(Said(side, unescape(rest.strip(" "))))
+            said.append(Said(side, telegram(rest.strip(" "))))
     return said
 
 

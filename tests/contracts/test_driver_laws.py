@@ -56,6 +56,11 @@ class Sample:
     request: bytes = b""
 
 
+def _frame(file: str, name: str) -> bytes:
+    vectors = json.loads((VECTORS / file).read_text(encoding="utf-8"))["vectors"]
+    return next(bytes.fromhex(vector["hex"]) for vector in vectors if vector["id"] == name)
+
+
 def _first_payload(file: str) -> bytes:
     vectors = json.loads((VECTORS / file).read_text(encoding="utf-8"))["vectors"]
     return json.dumps(vectors[0]["payload"]).encode()
@@ -85,7 +90,22 @@ SAMPLES = {
     "dcon": Sample({}, b">0000001E\r", b"#010\r"),
     # a public sketch; the greeting of a board, or noise, may stand before it without a line's end
     "lines": Sample(COUNTED_ALOUD, b"\r\nPerson entered. Count: 7\r\n"),
+    "gate7e": Sample(
+        {}, _frame("serial-gate-7e7f.json", "status"), _frame("serial-gate-7e7f.json", "query-m1")
+    ),
+    "hpc168": Sample(
+        {}, _frame("serial-hpc168.json", "reply-300-287"), _frame("serial-hpc168.json", "query-0001")
+    ),
     "mapping": Sample(AXIS, _first_payload("axis_retail_data_push.json")),
+    "terabee": Sample({}, _frame("serial-terabee-evo.json", "pc-2021")),
+    # a contact closes for 120 ms, watched from before
+    "pulse": Sample({}, b"\r\n17 =0 1000\n17 1 2000\n17 0 2120\n"),
+    # constructed from the makers' register map: in 65541, out 65535, low words first
+    "modbus": Sample(
+        {"map": "lot"},
+        bytes.fromhex("010308 0005 0001 ffff 0000 fd33"),
+        bytes.fromhex("0103 0044 0004 041c"),
+    ),
     "xovis": Sample({}, _first_payload("xovis_v5_json.json")),
 }
 families = pytest.mark.parametrize("name", family_names())

@@ -110,6 +110,20 @@ def test_a_transcript_pairs_questions_and_answers() -> None:
     assert kinds == ["register", "damaged"]
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"TX 01 03 00 44 00 04 04 1c\nRX 01 03 08 00 05 00 01 ff ff 00 00 fd 33\n",
+        b"TX 0x010300440004041C\nRX 0x01030800050001ffff0000fd33\n",
+        b"TX \\x01\\x03\\0D\\0\\x04\\x04\\x1c\nRX \\x01\\x03\\x08\\0\\x05\\0\\x01\\xff\\xff\\0\\0\\xfd3\n",
+    ],
+    ids=["pairs", "prefixed", "escapes"],
+)
+def test_binary_telegrams_of_a_transcript_are_pairs_of_hexadecimal_digits_or_escapes(lines: bytes) -> None:
+    (register,) = items("modbus", "--as", "transcript", given=lines)
+    assert (register["total_in"], register["total_out"]) == (65541, 65535)
+
+
 def test_a_channel_without_options_counts_passes_and_without_at_has_no_time() -> None:
     (register,) = items("dcon", "--request", r"#010\r", given=b">0000001E\r")
     assert register["total_passes"] == 30

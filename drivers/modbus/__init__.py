@@ -1,0 +1,1 @@
+"""Modbus counters and turnstiles, RTU and TCP, by a register map."""
