@@ -1,0 +1,1 @@
+"""Terabee TeraRanger Evo people counters on USB or UART."""
