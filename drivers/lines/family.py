@@ -296,7 +296,7 @@ def _resets(device: Device) -> Resets:
 
 FAMILY = Family(
     name="lines",
-    summary="text lines of boards and sketches: pattern, CSV, JSON or bare + and -, described in configuration",
+    summary="text lines of boards and sketches: pattern, CSV, JSON or bare + and -; by configuration",
     kind=Kind.STREAM,
     over=frozenset({"serial", "tcp"}),
     options=LinesOptions,
