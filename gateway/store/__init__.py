@@ -136,8 +136,12 @@ class Store:
         )
 
     async def release_rejected(self, upstream: str) -> int:
-        """Rejected events are pending again."""
+        """Rejected events are pending again; returns how many."""
         return await self._write(lambda: outbox.release(self._con, upstream))
+
+    async def forget_upstream(self, upstream: str) -> int:
+        """Take a removed upstream out of the books; returns windows it never got."""
+        return await self._write(lambda: outbox.forget(self._con, upstream))
 
     async def prune(self, now: Stamp) -> int:
         """Make room; returns readings removed."""

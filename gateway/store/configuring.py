@@ -9,8 +9,11 @@ from dataclasses import asdict
 
 from gateway.model import LineRule, Stamp, ZoneSpec
 from gateway.store.memory import Memory
+from gateway.store.outbox import queue_backlog
 from gateway.store.plan import Grid, UpstreamPlan
 from gateway.windows import Hours, day_of, floor_ms, next_edge_ms
+
+SUBSCRIBED = "SELECT upstream_id, zone_id, size_s FROM subscriptions"
 
 
 class Configurer:
@@ -125,33 +128,43 @@ class Configurer:
     def _set_upstreams(self, upstreams: Mapping[str, UpstreamPlan], grid: Grid) -> None:
         """A new upstream starts at the next window; the very first configuration from the beginning."""
         active = {zone.zone: zone.id for zone in self.memory.zones.values() if zone.active}
-        wanted: set[tuple[int, int, int]] = set()
+        wanted: dict[tuple[int, int, int], int | None] = {}
         for name, plan in upstreams.items():
             self.con.execute("INSERT OR IGNORE INTO upstreams (name) VALUES (?)", (name,))
             (upstream_id,) = self.con.execute("SELECT id FROM upstreams WHERE name=?", (name,)).fetchone()
             zones = active.values() if plan.zones is None else [active[zone] for zone in plan.zones]
-            wanted |= {(upstream_id, zone, size) for zone in zones for size in plan.sizes_s or (grid.size_s,)}
-        running = set(
-            self.con.execute("SELECT upstream_id, zone_id, size_s FROM subscriptions WHERE to_ms IS NULL")
-        )
-        known = {row[0] for row in self.con.execute("SELECT DISTINCT upstream_id FROM subscriptions")}
-        for key in running - wanted:
+            sizes = plan.sizes_s or (grid.size_s,)
+            wanted |= {(upstream_id, zone, size): plan.from_ms for zone in zones for size in sizes}
+        running = set(self.con.execute(SUBSCRIBED + " WHERE to_ms IS NULL"))
+        for key in running - wanted.keys():
             edge_ms = next_edge_ms(self.now.wall_ms, key[2])
             self.con.execute(
                 "UPDATE subscriptions SET to_ms=? WHERE upstream_id=? AND zone_id=? AND size_s=? AND"
                 " to_ms IS NULL",
                 (edge_ms, *key),
             )
-        for upstream_id, zone_id, size_s in wanted - running:
-            fresh_zone = (zone_id, size_s) not in self._closed_before and upstream_id in known
-            from_ms = 0 if self.first or fresh_zone else next_edge_ms(self.now.wall_ms, size_s)
-            self.con.execute(
-                "INSERT OR REPLACE INTO subscriptions VALUES (?,?,?,?,NULL)",
-                (upstream_id, zone_id, size_s, from_ms),
-            )
+        before = set(self.con.execute(SUBSCRIBED))
+        closed_before = self._closed_before
+        for key in wanted.keys() - running:
+            from_ms = self._begins_ms(key, wanted[key], before, closed_before)
+            self.con.execute("INSERT OR REPLACE INTO subscriptions VALUES (?,?,?,?,NULL)", (*key, from_ms))
+            queue_backlog(self.con, *key, from_ms)
+
+    def _begins_ms(
+        self,
+        key: tuple[int, int, int],
+        wanted_ms: int | None,
+        before: set[tuple[int, int, int]],
+        closed_before: set[tuple[int, int]],
+    ) -> int:
+        """Where an upstream begins with a zone and size. What it was once sent is not sent again."""
+        upstream_id, _zone_id, size_s = key
+        if wanted_ms is not None and key not in before:
+            return floor_ms(wanted_ms + size_s * 1000 - 1, size_s)
+        fresh_zone = key[1:] not in closed_before and any(one[0] == upstream_id for one in before)
+        return 0 if self.first or fresh_zone else next_edge_ms(self.now.wall_ms, size_s)
 
     @property
     def _closed_before(self) -> set[tuple[int, int]]:
         """Zones and sizes that have been closed at least once: their history is not sent to a newcomer."""
-        rows = self.con.execute("SELECT DISTINCT zone_id, size_s FROM zone_aggregates")
-        return set(rows)
+        return set(self.con.execute("SELECT DISTINCT zone_id, size_s FROM zone_aggregates"))

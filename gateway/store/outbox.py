@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from gateway.errors import StoreError
 from gateway.model import Event, Receipt
 from gateway.store.events import FACTS, Facts, Place, render
 from gateway.store.memory import Memory
@@ -17,6 +18,12 @@ ENQUEUE = (
     " WHERE zone_id=:zone AND size_s=:size AND from_ms<=:start AND (to_ms IS NULL OR to_ms>:start)"
     " ON CONFLICT (upstream_id, zone_id, size_s, start_ms) DO UPDATE SET revision=excluded.revision,"
     " state='pending', closed_ms=excluded.closed_ms, reason=NULL"
+)
+# Windows that were closed before the upstream asked for them.
+BACKLOG = (
+    "INSERT OR IGNORE INTO outbox (upstream_id, zone_id, size_s, start_ms, revision, state, closed_ms)"
+    " SELECT :upstream, zone_id, size_s, start_ms, max(revision), 'pending', closed_ms FROM zone_aggregates"
+    " WHERE zone_id=:zone AND size_s=:size AND start_ms>=:from GROUP BY start_ms"
 )
 TAKE = (
     f"SELECT {FACTS} FROM outbox o JOIN zone_aggregates a USING (zone_id, size_s, start_ms, revision)"
@@ -96,13 +103,38 @@ def settle(
         )
 
 
+def queue_backlog(con: sqlite3.Connection, upstream_id: int, zone_id: int, size_s: int, from_ms: int) -> None:
+    """What was closed from an instant on is to be delivered to a newcomer too."""
+    con.execute(BACKLOG, {"upstream": upstream_id, "zone": zone_id, "size": size_s, "from": from_ms})
+
+
 def release(con: sqlite3.Connection, upstream: str) -> int:
-    """Rejected events are pending again."""
+    """Rejected events are pending again. Raises StoreError for an unknown upstream."""
     return con.execute(
-        "UPDATE outbox SET state='pending', reason=NULL WHERE state='rejected'"
-        " AND upstream_id=(SELECT id FROM upstreams WHERE name=?)",
-        (upstream,),
+        "UPDATE outbox SET state='pending', reason=NULL WHERE state='rejected' AND upstream_id=?",
+        (_id(con, upstream),),
     ).rowcount
+
+
+def forget(con: sqlite3.Connection, upstream: str) -> int:
+    """Take a removed upstream out of the books; returns windows it never got. Raises StoreError."""
+    id_ = _id(con, upstream)
+    if con.execute("SELECT 1 FROM subscriptions WHERE upstream_id=? AND to_ms IS NULL", (id_,)).fetchone():
+        raise StoreError(f"upstream {upstream} is in the configuration: remove it there first")
+    (owed,) = con.execute(
+        "SELECT count(*) FROM outbox WHERE upstream_id=? AND state<>'delivered'", (id_,)
+    ).fetchone()
+    for table in ("outbox", "subscriptions"):
+        con.execute(f"DELETE FROM {table} WHERE upstream_id=?", (id_,))
+    con.execute("DELETE FROM upstreams WHERE id=?", (id_,))
+    return int(owed)
+
+
+def _id(con: sqlite3.Connection, upstream: str) -> int:
+    row = con.execute("SELECT id FROM upstreams WHERE name=?", (upstream,)).fetchone()
+    if row is None:
+        raise StoreError(f"the buffer knows no upstream {upstream}")
+    return int(row[0])
 
 
 def pending(con: sqlite3.Connection) -> list[Pending]:

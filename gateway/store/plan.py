@@ -53,10 +53,14 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamPlan:
-    """`zones` None: all. `sizes_s` empty: the configured window size."""
+    """`zones` None: all. `sizes_s` empty: the configured window size.
+
+    `from_ms` None: a newcomer begins with the next window; else with the first window from that instant on.
+    """
 
     zones: tuple[str, ...] | None = None
     sizes_s: tuple[int, ...] = ()
+    from_ms: int | None = None
 
 
 @dataclass(slots=True)

@@ -1,0 +1,100 @@
+"""Receivers that come, go and refuse: where they begin, what they are owed, what the books say."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from gateway.errors import StoreError
+from gateway.model import Member, Role, ZoneSpec
+from gateway.store import UpstreamPlan
+from tests.unit.store.conftest import HOUR, HQ, MINUTE, T0, ZONE, Box
+
+MakeBox = Callable[..., Awaitable[Box]]
+Q = 15 * MINUTE
+TWIN = ZoneSpec("twin", "store", (Member("door", "main", Role.ENTRANCE),))
+
+
+async def starts(box: Box, upstream: str) -> list[int]:
+    """Which windows wait for an upstream, in quarters since T0."""
+    events = await box.store.take(upstream, 100, live=True, live_from_ms=0)
+    return sorted((event.start_ms - T0) // Q for event in events)
+
+
+async def history(box: Box) -> None:
+    """Four closed quarters; the first of them twice."""
+    await box.delta(T0, T0 + MINUTE, 3)
+    box.at(T0 + HOUR + 2 * MINUTE)
+    await box.close()
+    await box.delta(T0 + MINUTE, T0 + 2 * MINUTE, 4)
+    box.pass_ms(3_000)
+    await box.close()
+
+
+@pytest.mark.parametrize(("instant", "first"), [(T0, 0), (T0 + 1, 1), (T0 + Q, 1), (T0 + HOUR + Q, 5)])
+async def test_a_new_upstream_is_sent_the_backlog_from_an_instant_on(
+    box: Box, instant: int, first: int
+) -> None:
+    await history(box)
+    box.upstreams = {**HQ, "owner": UpstreamPlan(from_ms=instant)}
+    await box.configure()
+    box.balanced()
+    box.at(T0 + 2 * HOUR + 2 * MINUTE)
+    await box.close()
+    assert await starts(box, "owner") == list(range(first, 8))
+    events = await box.store.take("owner", 100, live=True, live_from_ms=0)
+    assert [event.revision for event in events if event.start_ms == T0] == [2] * (first == 0)
+    box.balanced()
+
+
+async def test_an_instant_is_for_newcomers(box: Box) -> None:
+    """Who has already been sent its windows is not sent them again, however often the file is read."""
+    await history(box)
+    box.upstreams = {**HQ, "owner": UpstreamPlan(from_ms=T0)}
+    for _ in range(2):
+        await box.configure()
+    box.upstream = "owner"
+    await box.settle(await box.everything())
+    box.upstreams = dict(HQ)
+    await box.configure()
+    box.upstreams = {**HQ, "owner": UpstreamPlan(from_ms=T0)}
+    await box.restart()
+    assert await starts(box, "owner") == []
+    box.balanced()
+
+
+async def test_a_removed_upstream_is_forgotten(box: Box) -> None:
+    await history(box)
+    box.upstreams = {"owner": UpstreamPlan(from_ms=T0)}
+    await box.configure()
+    with pytest.raises(StoreError, match="in the configuration"):
+        await box.store.forget_upstream("owner")
+    assert await box.store.forget_upstream("hq") == 4
+    assert [queue.upstream for queue in box.books().upstreams] == ["owner"]
+    box.balanced()
+    with pytest.raises(StoreError, match="knows no upstream"):
+        await box.store.forget_upstream("hq")
+    box.upstreams = {**HQ, "owner": UpstreamPlan()}  # it comes back as a newcomer
+    await box.configure()
+    assert await starts(box, "hq") == []
+    box.balanced()
+
+
+async def test_nobody_unknown_is_released(box: Box) -> None:
+    with pytest.raises(StoreError, match="knows no upstream"):
+        await box.store.release_rejected("nobody")
+
+
+async def test_a_zone_that_is_new_to_an_upstream_begins_with_the_next_window(make_box: MakeBox) -> None:
+    box = await make_box(zones=[ZONE, TWIN], upstreams={"hq": UpstreamPlan(zones=("shop",))})
+    await history(box)
+    box.upstreams = {"hq": UpstreamPlan(zones=("shop", "twin"))}
+    await box.configure()
+    box.balanced()
+    box.at(T0 + 2 * HOUR + 2 * MINUTE)
+    await box.close()
+    events = await box.store.take("hq", 100, live=True, live_from_ms=0)
+    twins = sorted((event.start_ms - T0) // Q for event in events if event.zone == "twin")
+    assert twins == [5, 6, 7]
+    box.balanced()
