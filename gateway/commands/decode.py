@@ -311,12 +311,15 @@ def _exchange(
         for asked, answer in telegrams.pairs(telegrams.transcript(recorded)):
             yield from driver.answer(asked, Response(answer, at_ms))
         return
-    if request is None:
+    heard = [
+        item
+        for payload in _payloads(recorded, way)
+        for item in driver.answer(request or b"", Response(payload or None, at_ms))
+    ]
+    if request is None and all(isinstance(item, Ignored) for item in heard):  # it does not name itself
         click.echo(NEEDS_REQUEST, err=True)
-        yield Ignored("an answer without its question")
-        return
-    for payload in _payloads(recorded, way):
-        yield from driver.answer(request, Response(payload or None, at_ms))
+        heard = [Ignored("an answer without its question")]
+    yield from heard
 
 
 def _explain(decoder: Decoder, message: Message) -> None:

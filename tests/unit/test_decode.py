@@ -130,6 +130,17 @@ def test_a_channel_without_options_counts_passes_and_without_at_has_no_time() ->
     assert "at" not in register
 
 
+def test_an_answer_that_names_itself_needs_no_question() -> None:
+    """Frames of tests/vectors: ID and command, or the machine number, stand in the answer."""
+    hpc = b"02 30303031 3933 3130 3030303030313243 3030303030313146 30303030303030303030303030303030 4631 03"
+    (register,) = items("hpc168", "--as", "hex", given=hpc)
+    assert (register["counter"], register["total_in"], register["total_out"]) == ("0001", 300, 287)
+    gate = b"7f 01 01 00 00 00 00 04 d2 00 04 c3 00 00 18 00 00 c9"
+    register, status = items("gate7e", "--as", "hex", "--options", '{"in": "right"}', given=gate)
+    assert (register["counter"], register["total_in"], register["total_out"]) == ("1", 1219, 1234)
+    assert status["state"] == "ok"
+
+
 def test_an_answer_without_its_question_is_no_failure() -> None:
     result = decode("dcon", given=b">0000001E\r")
     assert result.exit_code == 0
