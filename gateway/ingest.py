@@ -147,7 +147,8 @@ class Ingest:
         stopper.add_done_callback(lambda _task: self._wake.set())
         try:
             while self._queue or not stop.is_set():
-                await self._wake.wait()
+                if not stop.is_set():
+                    await self._wake.wait()
                 self._wake.clear()
                 self._due_at = float("inf")
                 if self._queue:
@@ -169,8 +170,8 @@ class Ingest:
                 done()
         for listener in tuple(self.listeners):
             listener(parcels)
-        if self._queue:
-            self._due(0.0)
+        if len(batch) == BATCH_PARCELS:
+            self._due(0.0)  # what came meanwhile has its own time; only what was left over is late
 
     async def _record(self, parcels: list[Parcel]) -> list[Recorded]:
         """Record, for as long as it takes: while the card is full or failing, nobody hears "received"."""

@@ -20,13 +20,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.errors import GatewayError, LinkError
-from gateway.links.debts import QUIET_S, Debts
+from gateway.links.debts import Debts
 from gateway.links.wire import Publish, Wire
 
 BATCH = 500  # messages handed over before others get the loop
 HIGH_WATER, LOW_WATER = 4000, 1000  # unacknowledged messages; brokers overshoot Receive Maximum
 ANSWER_S = 30.0
-DRAIN_S = 2.0
+DRAIN_S, DRAIN_LOOK_S = 2.0, 0.005
 RETRY_REFUSED_S = 60.0
 FILTERS_PER_SUBSCRIBE = 100
 SESSION_TAKEN_OVER = 0x8E
@@ -100,7 +100,7 @@ class Connection:
         self._connected: asyncio.Future[bool] = self._loop.create_future()
         self.lost: asyncio.Future[str] = self._loop.create_future()
         self.cut = False  # ended without a word from the broker
-        self.debts = Debts(options.receive_maximum, self._acknowledge, hurry)
+        self.debts = Debts(self._acknowledge, hurry)
         self._begun = self._listening = self._rested = self._leaving = self._over = False
         self._holding: asyncio.Task[None] | None = None
         self._asked: dict[int | None, list[str]] = {}
@@ -340,7 +340,7 @@ class Connection:
         deadline = self._loop.time() + DRAIN_S
         while len(self.debts) and not self.lost.done() and self._loop.time() < deadline:
             self.debts.hurry()
-            await asyncio.sleep(QUIET_S)
+            await asyncio.sleep(DRAIN_LOOK_S)
         with suppress(OSError):
             self._wire.disconnect()
             self._wire.loop_write()
@@ -349,7 +349,6 @@ class Connection:
         """Safe at any time and twice."""
         self._over = True
         self._pause()
-        self.debts.close()
         if self._holding is not None:
             self._holding.cancel()
         self._wire.abandon()

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable
 
 DEFAULT_WINDOW = 20  # what an untouched Mosquitto lets fly
-QUIET_S = 0.005
-PATIENCE_S = 0.05
+UNKNOWN = 1 << 30
+SILENT_S = 0.025  # half of what the core lets an acknowledgement wait
+FIRST_TRIAL, LONGEST_TRIAL = 4, 1024
 
 
 class Debt:
@@ -31,20 +32,19 @@ class Debts:
     """The unacknowledged messages of one connection, oldest first.
 
     `acknowledge` gets the packet ids that may be acknowledged now; `hurry` is called when the broker has
-    stopped sending because it waits for us.
+    stopped sending because it waits for us. How many it lets fly is seen where it stops: whoever was silent
+    until the core committed by itself had stopped. That is believed for some commits, then tried again, each
+    time for longer, because a device that speaks seldom looks the same.
     """
 
-    def __init__(
-        self, receive_maximum: int, acknowledge: Callable[[list[int]], None], hurry: Callable[[], None]
-    ) -> None:
+    def __init__(self, acknowledge: Callable[[list[int]], None], hurry: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._receive_maximum = receive_maximum
-        self._acknowledge, self._hurry = acknowledge, hurry
+        self._acknowledge, self.hurry = acknowledge, hurry
         self._owed: deque[Debt] = deque()
-        self._release_due = self._closed = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._window = DEFAULT_WINDOW
-        self._heard_s = self._hurried_s = 0.0
+        self._release_due = False
+        self._window = self._stopped_at = DEFAULT_WINDOW
+        self._trial = self._hurries_left = FIRST_TRIAL
+        self._heard_s = 0.0
 
     def __len__(self) -> int:
         return len(self._owed)
@@ -63,46 +63,29 @@ class Debts:
     def _release(self) -> None:
         self._release_due = False
         owed = self._owed
+        if owed and self._loop.time() - self._heard_s >= SILENT_S:
+            self._stopped(len(owed))
         mids: list[int] = []
         while owed and not owed[0].left:
             mids.append(owed.popleft().mid)
         if mids:
             self._acknowledge(mids)
 
+    def _stopped(self, window: int) -> None:
+        """The broker is silent with so many in flight."""
+        same = window == self._stopped_at
+        self._trial = min(2 * self._trial, LONGEST_TRIAL) if same else FIRST_TRIAL
+        self._window = self._stopped_at = window
+        self._hurries_left = self._trial
+
     def heard(self) -> None:
-        """Messages came: sees to it that the core learns when the broker waits for us."""
-        now = self._heard_s = self._loop.time()
+        """Messages came: the core hurries if the broker will send no more before we acknowledge."""
+        self._heard_s = self._loop.time()
         waiting = len(self._owed)
-        if not waiting:
-            return
-        if self._timer is None:
-            self._hurried_s = now
-            self._timer = self._loop.call_later(QUIET_S, self._tick)
-        if waiting >= self._window:
-            if waiting > self._window:
-                self._window = min(2 * self._window, self._receive_maximum)
+        if waiting > self._window:
+            self._window, self._stopped_at = UNKNOWN, 0  # it lets more fly
+        elif waiting == self._window:
             self.hurry()
-
-    def _tick(self) -> None:
-        self._timer = None
-        if not self._owed or self._closed:
-            return
-        now = self._loop.time()
-        quiet_s = now - self._heard_s
-        if quiet_s >= QUIET_S:
-            if len(self._owed) > self._window // 2:
-                self._window = len(self._owed)  # the broker stopped here: this is what it lets fly
-            self.hurry()
-        elif now - self._hurried_s >= PATIENCE_S:
-            self.hurry()
-        self._timer = self._loop.call_later(QUIET_S if quiet_s < PATIENCE_S else PATIENCE_S, self._tick)
-
-    def hurry(self) -> None:
-        self._hurried_s = self._loop.time()
-        self._hurry()
-
-    def close(self) -> None:
-        """Debts settled from now on are still reported to `acknowledge`, which drops them as stale."""
-        self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+            self._hurries_left -= 1
+            if not self._hurries_left:
+                self._window = UNKNOWN

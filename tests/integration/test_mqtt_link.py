@@ -83,7 +83,7 @@ class Delivered:
 
 
 class FakeIngest:
-    """Keeps what was delivered; commits when told to hurry, unless the test commits by hand."""
+    """Keeps what was delivered; commits soon or when told to hurry, unless the test commits by hand."""
 
     def __init__(self, *, by_hand: bool = False) -> None:
         self.by_hand = by_hand
@@ -112,11 +112,15 @@ class FakeIngest:
         done: Callable[[], None] | None = None,
     ) -> None:
         self.delivered.append(Delivered(list(items), topic, delivery, done))
+        asyncio.get_running_loop().call_later(0.05, self._commit_by_itself)
+
+    def _commit_by_itself(self) -> None:
+        if not self.by_hand:
+            self.commit()
 
     def hurry(self) -> None:
         self.hurried += 1
-        if not self.by_hand:
-            self.commit()
+        self._commit_by_itself()
 
     def commit(self, count: int | None = None) -> None:
         end = len(self.delivered) if count is None else self._committed + count
