@@ -15,6 +15,7 @@ from drivers.mapping.conditions import compile_where, fits
 from drivers.mapping.instants import Clock, clock, exclusive, unit_ms
 from drivers.mapping.paths import Getter, Scope
 from drivers.mapping.table import DELTAS, RECEIPTS, TOTALS, ReadingKeys, TimeKeys
+from drivers.money import minor_digits
 from gateway.driver import Site
 from gateway.model import (
     DEVICE,
@@ -33,9 +34,6 @@ from gateway.model import (
 )
 
 MAX_TOTAL = 10**15  # an odometer's figure; SQLite's integers stay far away
-NO_MINOR = ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV")
-FRANCS = ("XAF", "XOF", "XPF")
-THREE_MINOR = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
 UNTIMED = Ignored("retained delta without time or id")
 
 Emit = Callable[[Scope, str, str], Item | None]
@@ -280,11 +278,6 @@ def _level(keys: ReadingKeys, read_time: Clock) -> Emit:
         return None if persons is None else Occupancy(counter, line, at(scope), persons)
 
     return level
-
-
-def minor_digits(currency: str) -> int:
-    """Digits of the minor unit (ISO 4217)."""
-    return 0 if currency in NO_MINOR or currency in FRANCS else 3 if currency in THREE_MINOR else 2
 
 
 def _currency(value: object, default: str) -> str:

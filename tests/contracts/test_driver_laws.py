@@ -61,6 +61,12 @@ def _frame(file: str, name: str) -> bytes:
     return next(bytes.fromhex(vector["hex"]) for vector in vectors if vector["id"] == name)
 
 
+def _said(file: str, protocol: str, name: str) -> bytes:
+    """One line of text that the vectors hold by its name."""
+    line: str = json.loads((VECTORS / file).read_text(encoding="utf-8"))[protocol][name]
+    return line.encode("ascii")
+
+
 def _first_payload(file: str) -> bytes:
     vectors = json.loads((VECTORS / file).read_text(encoding="utf-8"))["vectors"]
     return json.dumps(vectors[0]["payload"]).encode()
@@ -86,10 +92,12 @@ COUNTED_ALOUD = {
     ]
 }
 SAMPLES = {
+    "cleancash": Sample({}, _said("serial-pos-control-units.json", "cleancash", "sale")),
     # vendor manual: channel 0 of module 01 stands at hexadecimal 1E
     "dcon": Sample({}, b">0000001E\r", b"#010\r"),
     # a public sketch; the greeting of a board, or noise, may stand before it without a line's end
     "lines": Sample(COUNTED_ALOUD, b"\r\nPerson entered. Count: 7\r\n"),
+    "escpos": Sample({}, b"\x1b@Kaffe 39,00\nTotalt 39,00 SEK\n\x1dV\x00"),
     "gate7e": Sample(
         {}, _frame("serial-gate-7e7f.json", "status"), _frame("serial-gate-7e7f.json", "query-m1")
     ),
@@ -97,6 +105,7 @@ SAMPLES = {
         {}, _frame("serial-hpc168.json", "reply-300-287"), _frame("serial-hpc168.json", "query-0001")
     ),
     "mapping": Sample(AXIS, _first_payload("axis_retail_data_push.json")),
+    "skattedosan": Sample({}, _said("serial-pos-control-units.json", "skattedosan", "sale")),
     "terabee": Sample({}, _frame("serial-terabee-evo.json", "pc-2021")),
     # a contact closes for 120 ms, watched from before
     "pulse": Sample({}, b"\r\n17 =0 1000\n17 1 2000\n17 0 2120\n"),

@@ -1,0 +1,1 @@
+"""CleanCash control units (CCSP): a tap between till and unit."""

@@ -1,0 +1,1 @@
+"""Skattedosan and PosPlus control units: a tap between till and unit."""
