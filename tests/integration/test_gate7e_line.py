@@ -1,4 +1,4 @@
-"""7E/7F gates on a real pseudo-terminal: counts, health, noise, and that nothing but the query reaches them."""
+"""7E/7F gates on a real pseudo-terminal: counts, health, noise, and that only the query reaches them."""
 
 from __future__ import annotations
 
@@ -49,9 +49,8 @@ async def test_a_fault_and_its_end_are_told() -> None:
                 (0, 1, DeviceState.DEGRADED),
                 (0, 0, DeviceState.OK),
             ):
-                bus.do(
-                    lambda fault=fault, infrared=infrared: vars(one).update(fault=fault, infrared=infrared)
-                )
+                now = {"fault": fault, "infrared": infrared}
+                bus.do(lambda now=now: vars(one).update(now))
                 await until(lambda state=state: states(ingest)[-1:] == [state])
 
 

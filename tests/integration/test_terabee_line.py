@@ -1,4 +1,4 @@
-"""Terabee sensors on a real pseudo-terminal: heard unasked, cut off in mid-frame, without power for a moment."""
+"""Terabee sensors on a real pseudo-terminal: heard unasked, cut in mid-frame, without power for a moment."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ async def test_a_passage_cut_by_a_pulled_plug_costs_only_itself(tmp_path: Path) 
             await until(lambda: link.state.up)
             bus.cross("0", 1)
             await until(lambda: totals(ingest) == [(1, 0)])
-            bus.say(evo.cross(1)[0][:9])
+            bus.say(bytes(11) + evo.cross(1)[0][:9])
+            await until(lambda: ingest.has(Damaged))
             bus.unplug()
             await until(lambda: not link.state.up)
             bus.plug()
