@@ -63,7 +63,7 @@ def steps(text: str) -> int:
     open_ends, ways = 0, 1
     for at, part in enumerate(parts):
         if part.kind == "open":
-            ways *= part.branches * (2 if part.least == 0 else 1)
+            ways *= part.branches + (part.least == 0)
         elif part.kind == "single" and part.least < part.most and not _settled(parts, at):
             spread = part.most - part.least + 1
             open_ends, ways = (open_ends, ways * spread) if spread <= FEW else (open_ends + 1, ways)
