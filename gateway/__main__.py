@@ -14,6 +14,8 @@ COMMANDS = {
     "decode": ("gateway.commands.decode", "Show what a driver makes of bytes or messages."),
     "drivers": ("gateway.commands.drivers", "List drivers, or one with its options."),
     "export": ("gateway.commands.export", "Aggregates or stored readings as CSV or JSON lines."),
+    "forget": ("gateway.commands.forget", "Take a removed upstream out of the books."),
+    "release": ("gateway.commands.release", "Make rejected events pending again."),
     "run": ("gateway.commands.run", "The daemon."),
     "schema": ("gateway.commands.schema", "JSON Schema of the configuration."),
     "status": (

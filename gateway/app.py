@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +67,7 @@ def plans_of(config: Config) -> dict[str, UpstreamPlan]:
         name: UpstreamPlan(
             zones=tuple(upstream.send.zones) if upstream.send.zones else None,
             sizes_s=tuple(upstream.send.sizes_s or (config.windows.size_s,)),
+            from_ms=upstream.from_ms,
         )
         for name, upstream in config.upstream.items()
     }
@@ -104,9 +105,11 @@ async def gateway(config: Config, clock: Clock) -> AsyncIterator[Gateway]:
         links = [_link(name, config, roster, clock, ingest, store) for name in config.link]
         health = HealthSource(config, roster, reader, links, pumps, ingest, clock, closing)
         running = Gateway(config, clock, store, reader, roster, ingest, closing, pumps, links, health)
+        control = ControlServer(config.gateway.data_dir, health, ingest)
+        _offer(control, store, pumps)
         async with (
             serve(config, health),
-            ControlServer(config.gateway.data_dir, health, ingest),
+            control,
             _layer(running, "forward", [pump.run for pump in pumps]),
             _layer(running, "closing", [closing.run, _watchdog(store)]),
             _layer(running, "ingest", [ingest.run]),
@@ -146,6 +149,23 @@ async def _store(config: Config, clock: Clock, roster: Roster) -> AsyncIterator[
 def _wake(pumps: Sequence[Pump]) -> None:
     for pump in pumps:
         pump.wake()
+
+
+def _offer(control: ControlServer, store: Store, pumps: Sequence[Pump]) -> None:
+    """What an operator may ask of the queues."""
+
+    async def release(args: Mapping[str, Any]) -> int:
+        named = args.get("upstream")
+        names = [pump.state.name for pump in pumps] if named is None else [str(named)]
+        released = sum([await store.release_rejected(name) for name in names])
+        _wake(pumps)
+        return released
+
+    async def forget(args: Mapping[str, Any]) -> int:
+        return await store.forget_upstream(str(args.get("upstream")))
+
+    control.register("release", release)
+    control.register("forget", forget)
 
 
 def _pump(name: str, config: Config, store: Store, clock: Clock) -> Pump:

@@ -63,7 +63,7 @@ class Upstream:
     options: Options
     send: SendTable
     replay_per_s: float
-    from_: str | None = None
+    from_ms: int | None = None  # what it begins with when it is new; None: the next window
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def load(path: Path) -> Config:
     warnings = [*reading.warnings, *(f"{path}: {one}: no zone uses it" for one in lost)]
     tables["link"] = {id_: Link(*link) for id_, link in tables["link"].items()}
     tables["upstream"] = {
-        id_: Upstream(table.driver, options, table.send, table.replay_per_s, table.from_)
+        id_: Upstream(table.driver, options, table.send, table.replay_per_s, table.from_ms)
         for id_, (table, options) in tables["upstream"].items()
     }
     return Config(path=path, warnings=tuple(warnings), hash=reading.hash, merged=merged, **tables)

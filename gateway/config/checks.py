@@ -172,9 +172,6 @@ class Reading:
         url = urlsplit(str(getattr(options, "url", "")))
         if url.scheme == "http" and not is_loopback(url.hostname or ""):
             self._note((*at, "options", "url"), "must be https, except on this machine")
-        if "from" in raw and table is not None:
-            file = self._merged.origin((*at, "from"))
-            self.warnings.append(f"{file}: upstream.{id_}.from: not applied in this version")
         return (table, options) if table and options else None
 
     def _across(self, tables: dict[str, Any]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -66,6 +68,13 @@ def _currency(text: str) -> str:
     if not re.fullmatch("[A-Z]{3}", text):
         raise ValueError(f'must be three capital letters like "NOK", not "{text}"')
     return text
+
+
+def _instant(text: str) -> str:
+    with suppress(ValueError):
+        if datetime.fromisoformat(text).tzinfo is not None:
+            return text
+    raise ValueError(f'must be an instant like "2026-11-23T00:00:00Z", not "{text}"')
 
 
 def is_loopback(host: str) -> bool:
@@ -327,9 +336,15 @@ class UpstreamTable(Table):
         description="what it is sent; default: everything",
     )
     replay_per_s: float = Field(50.0, gt=0, le=100_000, description="pace of a backlog, events per second")
-    from_: str | None = Field(
-        None, alias="from", description="begin with this instant (RFC 3339); default: the next window"
+    from_: Annotated[str, AfterValidator(_instant)] | None = Field(
+        None,
+        alias="from",
+        description="what a new one begins with (RFC 3339), earlier windows too; default: the next window",
     )
+
+    @property
+    def from_ms(self) -> int | None:
+        return None if self.from_ is None else round(datetime.fromisoformat(self.from_).timestamp() * 1000)
 
 
 SINGLE: dict[str, type[Table]] = {

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway import control
+from gateway.__main__ import main
 from gateway.commands import status, tail
 from gateway.control import ControlFaultError, ControlServer, NoDaemonError, ask
 from gateway.errors import StoreError
@@ -71,6 +72,37 @@ async def test_status_is_the_snapshot(tmp_path: Path) -> None:
     assert snapshot["zones"][0]["ins"] == 1250
     assert snapshot["links"][1]["error"] == "connection refused"
     assert snapshot["resets"] == {"door-n/power": 1}
+
+
+def run_beside(folder: Path, *args: str) -> Result:
+    """A command against the daemon that listens in `folder`."""
+    path = folder / "gateway.toml"
+    path.write_text(f'[gateway]\nid = "box"\ndata_dir = "{folder}"\n[site]\nid = "here"\ntimezone = "UTC"\n')
+    return CliRunner().invoke(main, [*args, "-c", str(path)])
+
+
+async def test_release_and_forget_say_what_became_of_it(tmp_path: Path) -> None:
+    asked_for: list[Any] = []
+
+    async def release(args: Mapping[str, Any]) -> int:
+        asked_for.append(args["upstream"])
+        return 3
+
+    async def forget(args: Mapping[str, Any]) -> int:
+        raise StoreError(f"upstream {args['upstream']} is in the configuration")
+
+    server = ControlServer(tmp_path, FakeHealth(), FakeIngest())
+    server.register("release", release)
+    server.register("forget", forget)
+    async with server:
+        released = await asyncio.to_thread(run_beside, tmp_path, "release")
+        await asyncio.to_thread(run_beside, tmp_path, "release", "hq")
+        refused = await asyncio.to_thread(run_beside, tmp_path, "forget", "hq")
+    assert (released.exit_code, released.stdout) == (0, "3 events are pending again\n")
+    assert asked_for == [None, "hq"]
+    assert refused.exit_code == 1
+    assert "hq is in the configuration" in refused.stderr
+    assert run_beside(tmp_path, "release").exit_code == 1  # no daemon
 
 
 async def test_status_as_text(tmp_path: Path) -> None:

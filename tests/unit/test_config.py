@@ -86,11 +86,48 @@ WRONG = {
     ),
     "a link of a later version": (
         '[link.lan]\nover = "push"',
-        "link.lan.over: push is not in this version; known: serial, mqtt",
+        "link.lan.over: push is not in this version; known: serial, ",
     ),
     "a mistyped kind of link": ('[link.a]\nover = "serail"', "(did you mean serial?)"),
     "a capital letter in an id": ('[link.Bus]\nover = "serial"\noptions = { port = "x" }', "link.Bus: no id"),
     "a serial link without a port": ('[link.a]\nover = "serial"', "link.a.options.port: missing"),
+    "a port and a tap at once": (
+        '[link.a]\nover = "serial"\noptions = { port = "x", port_till = "y" }',
+        "link.a.options.port: either one port, or port_till and port_unit",
+    ),
+    "a tap with one ear twice": (
+        '[link.a]\nover = "serial"\noptions = { port_till = "x", port_unit = "x" }',
+        "link.a.options.port_unit: the same as port_till",
+    ),
+    "a serial server of another kind": (
+        '[link.a]\nover = "serial"\noptions = { port = "telnet://server:23" }',
+        'link.a.options.port: must be a device, "socket://HOST:PORT"',
+    ),
+    "a serial server without a port": (
+        '[link.a]\nover = "serial"\noptions = { port = "socket://server" }',
+        'link.a.options.port: must be a device, "socket://HOST:PORT"',
+    ),
+    "a tap for a device that must be asked": (
+        (
+            '[link.tap]\nover = "serial"\noptions = { port_till = "x", port_unit = "y" }\n'
+            '[counter.a]\nlink = "tap"\ndriver = "dcon"\nboth = 0'
+        ),
+        "counter.a.link: tap is a tap: it only listens, and dcon must be asked",
+    ),
+    "two taps on one port": (
+        (
+            '[link.a]\nover = "serial"\noptions = { port_till = "x" }\n'
+            '[link.b]\nover = "serial"\noptions = { port_unit = "x" }'
+        ),
+        "link.b.options.port: link a has this port too",
+    ),
+    "two links on one address": (
+        (
+            '[link.a]\nover = "tcp"\noptions = { host = "h", port = 502 }\n'
+            '[link.b]\nover = "tcp"\noptions = { host = "h", port = 502 }'
+        ),
+        "link.b.options.port: link a has this port too",
+    ),
     "two links on one port": (
         LINKS + 'b2 = { over = "serial", options = { port = "/dev/null" } }',
         "link.b2.options.port: link bus has this port too",
@@ -428,6 +465,19 @@ class TestMeaning:
     def test_counter_that_no_zone_uses_is_only_a_warning(self, tmp_path: Path) -> None:
         loaded = good(tmp_path, LINKS + DOOR)
         assert loaded.warnings == (f"{loaded.path}: counter.door: no zone uses it",)
+
+    @pytest.mark.parametrize(
+        "text", ["2026-11-01T01:00:00+01:00", "2026-11-01T00:00:00Z", "2026-11-01 00:00+00:00"]
+    )
+    def test_an_upstream_may_begin_with_an_instant(self, tmp_path: Path, text: str) -> None:
+        loaded = good(tmp_path, UPSTREAM + f'options = {{ url = "https://h/e" }}\nfrom = "{text}"\n')
+        assert (loaded.upstream["office"].from_ms, loaded.warnings) == (1_793_491_200_000, ())
+
+    @pytest.mark.parametrize("text", ["yesterday", "2026-11-01T00:00:00", "2026-13-01T00:00:00Z"])
+    def test_an_instant_names_its_zone(self, tmp_path: Path, text: str) -> None:
+        path = write(tmp_path, HEAD + UPSTREAM + f'options = {{ url = "https://h/e" }}\nfrom = "{text}"\n')
+        with pytest.raises(ConfigurationError, match=r"upstream\.office\.from: must be an instant"):
+            config.load(path)
 
     def test_broker_defaults(self, tmp_path: Path) -> None:
         options = good(tmp_path, LINKS).link["broker"].options
