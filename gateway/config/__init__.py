@@ -11,15 +11,14 @@ from urllib.parse import urlsplit
 
 from gateway.config.checks import Reading
 from gateway.config.files import Merged, Tree, read
+from gateway.config.links import MqttOptions, SerialOptions, TcpOptions
 from gateway.config.members import Counter, Line
 from gateway.config.tables import (
     ClockTable,
     GatewayTable,
     HttpTable,
     LogTable,
-    MqttOptions,
     SendTable,
-    SerialOptions,
     SiteTable,
     WindowsTable,
     ZoneTable,
@@ -39,6 +38,7 @@ __all__ = [
     "Link",
     "MqttOptions",
     "SerialOptions",
+    "TcpOptions",
     "Upstream",
     "effective",
     "load",
@@ -52,7 +52,7 @@ class Link:
     """One link; `options` by what it goes over."""
 
     over: str
-    options: SerialOptions | MqttOptions
+    options: SerialOptions | TcpOptions | MqttOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from gateway.config.files import Key, Merged
 from gateway.config.hours import read_hours
+from gateway.config.links import ASKING, LINK_OPTIONS
 from gateway.config.members import Counter, Surroundings, read_counter
 from gateway.config.secrets import place_files
 from gateway.config.tables import (
@@ -21,7 +22,6 @@ from gateway.config.tables import (
     KEYED,
     LATER_OVER,
     LATER_TABLES,
-    LINK_OPTIONS,
     OVER,
     SINGLE,
     TABLES,
@@ -150,7 +150,7 @@ class Reading:
         return meant, options
 
     def _surroundings(self, tables: dict[str, Any]) -> Surroundings:
-        polls = {id_: link[1].poll_s for id_, link in tables["link"].items() if link[0] == "serial"}
+        polls = {id_: link[1].poll_s for id_, link in tables["link"].items() if link[0] in ASKING}
         raw = self._merged.tree.get("link")
         links = (
             {id_: one for id_, one in raw.items() if isinstance(one, dict)} if isinstance(raw, dict) else {}
@@ -197,6 +197,11 @@ class Reading:
                 self._note(
                     ("till" if one.till else "counter", one.id, "topic"), "missing: the link is a broker"
                 )
+            if over == "serial" and one.polled and not tables["link"][one.link][1].port:
+                self._note(
+                    ("till" if one.till else "counter", one.id, "link"),
+                    f"{one.link} is a tap: it only listens, and {one.driver} must be asked",
+                )
         self._twins([*tables["counter"].values(), *tables["till"].values()])
         for id_ in set(tables["counter"]) & set(tables["till"]):
             self._note(("till", id_), "a counter has this id too")
@@ -221,12 +226,10 @@ class Reading:
     def _ports(self, links: dict[str, tuple[str, Any]]) -> None:
         taken: dict[str, str] = {}
         for id_, (over, options) in links.items():
-            if over != "serial":
-                continue
-            if options.port in taken:
-                other = taken[options.port]
-                self._note(("link", id_, "options", "port"), f"link {other} has this port too")
-            taken.setdefault(options.port, id_)
+            for port in options.ports if over in ASKING else ():
+                if port in taken:
+                    self._note(("link", id_, "options", "port"), f"link {taken[port]} has this port too")
+                taken.setdefault(port, id_)
 
     def _twins(self, members: list[Counter]) -> None:
         """Two that would count the same thing."""

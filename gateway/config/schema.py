@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gateway.config.tables import ID, KEYED, LINK_OPTIONS, SINGLE, CounterTable, LineKeys, Table
+from gateway.config.links import LINK_OPTIONS
+from gateway.config.tables import ID, KEYED, SINGLE, CounterTable, LineKeys, Table
 from gateway.driver import Family, family_names, load_family
 from gateway.upstreams import DRIVERS, load_upstream
 

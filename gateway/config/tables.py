@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from gateway.errors import ConfigurationError
 from gateway.model import Basis, Resets
 
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 SIZES_S = (60, 300, 900, 1800, 3600)
-WEEK_S = 7 * 24 * 3600
-OVER = ("serial", "mqtt")
-LATER_OVER = ("tcp", "push", "pull", "folder", "gpio")
+OVER = ("serial", "tcp", "mqtt")
+LATER_OVER = ("push", "pull", "folder", "gpio")
 LATER_TABLES = ("push",)
 
 
@@ -194,73 +193,10 @@ class LogTable(Table):
     )
 
 
-class SerialOptions(Table):
-    """A serial port or RS-485 bus."""
-
-    port: str = Field(min_length=1, description="device, best a name below /dev/serial/by-path/ or by-id/")
-    baudrate: int = Field(9600, ge=50, le=4_000_000, description="bits per second")
-    bytesize: Literal[5, 6, 7, 8] = Field(8, description="data bits")
-    parity: Literal["N", "E", "O", "M", "S"] = Field("N", description="none, even, odd, mark or space")
-    stopbits: float = Field(1.0, ge=1, le=2, multiple_of=0.5, description="1, 1.5 or 2")
-    poll_s: float = Field(5.0, gt=0, le=3600, description="every counter is asked this often, seconds")
-    echo: bool = Field(False, description="the adapter hears its own questions")
-
-
-def _version(given: Any) -> Any:
-    return str(given) if given in (5, 3.1) and not isinstance(given, bool) else given
-
-
-class MqttOptions(Table):
-    """A broker."""
-
-    host: str = Field(min_length=1, description="name or address of the broker")
-    port: int = Field(0, ge=0, le=65535, description="default 1883, with TLS 8883")
-    version: Annotated[Literal["5", "3.1.1"], BeforeValidator(_version)] = Field(
-        "5", description="MQTT version"
-    )
-    client_id: str = Field("", max_length=128, description="default: gateway id and link id")
-    username: str | None = Field(None, description="user at the broker")
-    password_file: str | None = Field(None, description="file with its password")
-    tls: bool = Field(False, description="encrypt; also switched on by ca_file or cert_file")
-    ca_file: str | None = Field(None, description="PEM of the authority to trust instead of the system's")
-    cert_file: str | None = Field(None, description="PEM of our client certificate")
-    key_file: str | None = Field(None, description="PEM of its key")
-    keepalive_s: int = Field(30, ge=5, le=65535, description="longest silence of the connection, seconds")
-    session_expiry_s: int = Field(
-        WEEK_S, ge=60, le=0xFFFFFFFF, description="how long the broker keeps our session, seconds (MQTT 5)"
-    )
-    receive_maximum: int = Field(1000, ge=1, le=65535, description="messages in flight before we acknowledge")
-    max_payload_bytes: int = Field(262_144, ge=256, le=16 << 20, description="larger messages are refused")
-    silence_s: float = Field(
-        0.0, ge=0, le=7 * 86400, description="without a message this long we connect anew, seconds; 0: never"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _defaults(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        tls = given.get("tls", bool(given.get("ca_file") or given.get("cert_file")))
-        return {"port": 8883 if tls is True else 1883, **given, "tls": tls}
-
-    @model_validator(mode="after")
-    def _pairs(self) -> MqttOptions:
-        if self.password_file and not self.username:
-            raise ValueError("username: missing beside password_file")
-        if self.key_file and not self.cert_file:
-            raise ValueError("cert_file: missing beside key_file")
-        return self
-
-    @property
-    def password(self) -> str | None:
-        """Raises ConfigurationError when the file is gone."""
-        return read_secret(self.password_file) if self.password_file else None
-
-
 class LinkTable(Table):
     """A port, bus or broker."""
 
-    over: Literal["serial", "mqtt"] = Field(description="what kind of link it is")
+    over: Literal["serial", "tcp", "mqtt"] = Field(description="what kind of link it is")
     options: dict[str, Any] = Field(default_factory=dict, description="of that kind")
 
 
@@ -362,5 +298,4 @@ KEYED: dict[str, type[Table]] = {
     "zone": ZoneTable,
     "upstream": UpstreamTable,
 }
-LINK_OPTIONS: dict[str, type[Table]] = {"serial": SerialOptions, "mqtt": MqttOptions}
 TABLES: Sequence[str] = ("include", *SINGLE, "hours", *KEYED, "mapping")

@@ -44,7 +44,12 @@ def open_link(
 
         return MqttLink(name, link.options, sources, clock, ingest, begin_session, gateway_id=gateway_id)
     if link.over == "serial":
-        from gateway.links.serial import SerialLink
+        from gateway.links.serial import SerialLink, Tap
 
-        return SerialLink(name, link.options, sources, clock, ingest)
+        serial = SerialLink if link.options.port else Tap
+        return serial(name, link.options, sources, clock, ingest)
+    if link.over == "tcp":
+        from gateway.links.tcp import TcpLink
+
+        return TcpLink(name, link.options, sources, clock, ingest)
     raise LinkError(f"links over {link.over} are not built")

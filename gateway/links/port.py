@@ -1,66 +1,78 @@
-"""One open serial port on the event loop: bytes out, bytes in, and the news that it is gone."""
+"""One open port on the event loop, serial or socket: bytes out, bytes in, and the news that it is gone."""
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
-import select
 import termios
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-
-import serial
 
 from gateway.errors import LinkError
 
 READ_BYTES = 65536
+MAX_READS = 64  # in one go: a device that never stops talking must not hold the loop
 MAX_REPLY_BYTES = 4096  # more than this is no reply of anything: the wait goes on without it
-PTY_MAJORS = range(136, 144)  # Linux, devices.txt
-EMPTY_READS = 100  # readable and yet nothing to read, so often in a row: hung up
 
 
-class SerialSettings(Protocol):
-    """What a serial link is told. `poll_s`: seconds from one poll of a device to the next."""
+class Envelope(Protocol):
+    """What the bytes are wrapped in on their way (RFC 2217)."""
+
+    error: str
 
     @property
-    def port(self) -> str | None: ...
-    @property
-    def baudrate(self) -> int: ...
-    @property
-    def bytesize(self) -> int: ...
-    @property
-    def parity(self) -> str: ...
-    @property
-    def stopbits(self) -> float: ...
-    @property
-    def poll_s(self) -> float: ...
-    @property
-    def echo(self) -> bool: ...
+    def agreed(self) -> bool: ...
+    def greeting(self) -> bytes: ...
+    def wrap(self, data: bytes) -> bytes: ...
+    def unwrap(self, data: bytes) -> tuple[bytes, bytes]:
+        """What the device said, and what its server is to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A non-blocking descriptor; reading nothing from it means its end. `name` as in the configuration."""
+
+    name: str
+    fd: int
+    close: Callable[[], None]
+    envelope: Envelope | None = None
 
 
 class Port:
-    """Opened by its path, resolved anew each time. `unasked` gets bytes nobody is waiting for."""
+    """`unasked` gets the bytes that nobody is waiting for."""
 
-    def __init__(self, settings: SerialSettings, unasked: Callable[[bytes], None]) -> None:
-        self.path = settings.port or ""
-        self.error = ""
+    def __init__(self, opened: Opened, unasked: Callable[[bytes], None]) -> None:
+        self.name, self.error = opened.name, ""
+        self._opened, self._fd, self._envelope = opened, opened.fd, opened.envelope
         self._loop = asyncio.get_running_loop()
+        self.busy_at = self._loop.time()  # when a byte last went either way
         self._unasked = unasked
         self._end: Callable[[bytes], bool] | None = None
         self._waiter: asyncio.Future[bytes | None] | None = None
         self._received = b""
-        self._empty = 0
-        self._serial = _open(settings)
-        self._fd: int = self._serial.fileno()
         self._loop.add_reader(self._fd, self._readable)
 
+    async def agree(self, seconds: float) -> None:
+        """With a server in between: wait until it has accepted our settings. Raises LinkError."""
+        if self._envelope is None:
+            return
+        self._send(self._envelope.greeting())
+        ends_at = self._loop.time() + seconds
+        while not self._envelope.agreed:
+            if self._envelope.error or self._loop.time() >= ends_at:
+                raise LinkError(f"{self.name}: {self._envelope.error or 'the server does not negotiate'}")
+            if early := await self.wait(ends_at - self._loop.time(), lambda _: True):
+                self._unasked(early)
+
     def close(self) -> None:
+        """What had arrived by now is still heard."""
         self.lose("closed")
+        self._read_on()
         with suppress(OSError, termios.error):
-            self._serial.close()
+            self._opened.close()
 
     def lose(self, why: str) -> None:
         """No more bytes. Whoever waits hears a LinkError, unless the reply is already whole."""
@@ -72,24 +84,16 @@ class Port:
             self._waiter.set_exception(LinkError(why))
 
     def drain(self) -> None:
-        """Forget what has come: nobody asked for it."""
-        try:
-            termios.tcflush(self._fd, termios.TCIFLUSH)
-        except (OSError, termios.error) as error:
-            self._gone(error)
-            raise LinkError(self.error) from None
+        """What has come until now answers nothing that will be asked. Raises LinkError."""
+        self._read_on()
+        if self.error:
+            raise LinkError(self.error)
 
     def write(self, data: bytes) -> None:
-        """Requests are shorter than any port's buffer: one that does not fit means a stuck port."""
-        try:
-            written = os.write(self._fd, data)
-        except BlockingIOError:
-            written = 0
-        except (OSError, termios.error) as error:
-            self._gone(error)
-            raise LinkError(self.error) from None
-        if written != len(data):
-            raise LinkError(f"{self.path}: the port takes no more bytes")
+        """Raises LinkError."""
+        self._send(self._envelope.wrap(data) if self._envelope else data)
+        if self.error:
+            raise LinkError(self.error)
 
     async def wait(self, seconds: float, end: Callable[[bytes], bool] | None = None) -> bytes | None:
         """A reply that `end` finds whole, or None after `seconds`. Raises LinkError when the port is lost."""
@@ -105,78 +109,65 @@ class Port:
             timer.cancel()
             self._waiter = self._end = None
 
-    def _readable(self) -> None:
+    def _send(self, data: bytes) -> None:
+        """Requests are shorter than any port's buffer: one that does not fit means a stuck port."""
         try:
-            data = os.read(self._fd, READ_BYTES)
+            written = os.write(self._fd, data)
         except BlockingIOError:
-            return
+            written = 0
         except (OSError, termios.error) as error:
             self._gone(error)
             return
-        if data:
-            self._empty = 0
-            self._take(data)
-        elif self._hung_up():
+        self.busy_at = self._loop.time()
+        if written != len(data):
+            self.lose(f"{self.name}: the port takes no more bytes")
+
+    def _readable(self) -> bool:
+        """Reads once; False when there was nothing, or nothing will come any more."""
+        try:
+            data = os.read(self._fd, READ_BYTES)
+        except BlockingIOError:
+            return False
+        except (OSError, termios.error) as error:
+            self._gone(error)
+            return False
+        if not data:
             self._gone(None)
+            return False
+        self.busy_at = self._loop.time()
+        if self._envelope is not None:
+            data, answer = self._envelope.unwrap(data)
+            if answer:
+                self._send(answer)
+        self._take(data)
+        return True
+
+    def _read_on(self) -> None:
+        """Everything that is there, for nobody in particular."""
+        for _ in range(MAX_READS):
+            if not self._readable():
+                return
 
     def _take(self, data: bytes) -> None:
         if self._end is None or self._waiter is None or self._waiter.done():
-            self._unasked(data)
+            if data:
+                self._unasked(data)
             return
         self._received = (self._received + data)[:MAX_REPLY_BYTES]
         if self._end(self._received):
             self._waiter.set_result(self._received)
 
-    def _hung_up(self) -> bool:
-        """Nothing to read is also what a drained port says, in the turn of the loop that drained it."""
-        poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
-        self._empty += 1
-        events = poll.poll(0)
-        return self._empty >= EMPTY_READS or any(state & ~select.POLLIN for _, state in events)
-
     def _gone(self, error: Exception | None) -> None:
         """An unplugged adapter and a second reader look alike but for the device node."""
-        gone = "unplugged" if not Path(self.path).exists() else "hung up, or another program reads it"
-        self.lose(f"{self.path}: {gone}" + (f" ({error})" if error else ""))
+        if "://" in self.name:
+            gone = "closed by the other side"
+        elif Path(self.name).exists():
+            gone = "hung up, or another program reads it"
+        else:
+            gone = "unplugged"
+        self.lose(f"{self.name}: {gone}" + (f" ({error})" if error else ""))
 
 
 def _expire(waiter: asyncio.Future[bytes | None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
-
-
-def _open(settings: SerialSettings) -> serial.Serial:
-    """Raises LinkError in words."""
-    path = settings.port or ""
-    try:
-        port = serial.Serial(
-            os.path.realpath(path),
-            baudrate=settings.baudrate,
-            bytesize=settings.bytesize,
-            parity=settings.parity,
-            stopbits=settings.stopbits,
-            timeout=0,
-            exclusive=True,
-        )
-    except (OSError, ValueError, termios.error) as error:
-        raise LinkError(_why(path, error)) from None
-    _exclude_others(port.fileno())
-    return port
-
-
-def _exclude_others(fd: int) -> None:
-    """flock stops the polite only; TIOCEXCL the kernel enforces.
-
-    A pseudo-terminal would keep it after our death, for as long as its other end is open, and shut us out.
-    """
-    if os.major(os.fstat(fd).st_rdev) not in PTY_MAJORS:
-        with suppress(OSError):
-            fcntl.ioctl(fd, termios.TIOCEXCL)
-
-
-def _why(path: str, error: Exception) -> str:
-    if not Path(path).exists():
-        return f"{path}: no such port"
-    busy = getattr(error, "errno", None) in (11, 16) or "exclusively lock" in str(error)
-    return f"{path}: in use by another program" if busy else f"{path}: {error}"

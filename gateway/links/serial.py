@@ -1,70 +1,64 @@
-"""A serial line: a bus of devices that are asked in turn, or a device that speaks unasked."""
+"""Serial ports: on this machine by their device, behind a server on the network by `socket://` or `rfc2217://`."""
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import logging
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+import fcntl
+import os
+import termios
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import serial
 
 from gateway.clock import Clock
-from gateway.driver import Driver, Exchange, Request, Response, Stream
+from gateway.driver import Side
 from gateway.errors import LinkError
-from gateway.links.port import Port, SerialSettings
-from gateway.links.supervise import Backoff, LinkState, keep
-from gateway.model import Item, Stamp
+from gateway.links.bytelink import ByteLink, Ingest, Source
+from gateway.links.port import Opened, Port
+from gateway.links.rfc2217 import Rfc2217
+from gateway.links.supervise import Backoff, LinkState
+from gateway.links.tcp import dial
 
-LONGEST_SILENT_S = 60.0  # a silent address is asked at least this often
-GUARD_S = 0.2  # after a time-out the bus is left alone at least this long, and what comes is late
-DOUBT_S = 5.0  # so long after a time-out a reply may be a late one: ask twice, believe equal answers only
-RESYNC_S = 1.0  # two answers that differ: leave the bus alone until it has been quiet so long
-LONGEST_RESYNC_S = 5.0  # a device that never stops talking must not silence the others
-
-log = logging.getLogger(__name__)
+PTY_MAJORS = range(136, 144)  # Linux, devices.txt
+QUIET_CHARACTERS = 4  # Modbus tells frames apart by 3.5
+AGREE_S = 5.0  # a server must have accepted our settings by then
+SIZES = {5: termios.CS5, 6: termios.CS6, 7: termios.CS7, 8: termios.CS8}
+_CFLAG, _CC = 2, 6  # places in what tcgetattr gives
 
 
-class Source(Protocol):
-    """One decoder on one link, as the roster hands it out."""
+class SerialSettings(Protocol):
+    """What a serial link is told: one `port`, or the two sides of a tap."""
 
     @property
-    def driver(self) -> Driver: ...
+    def port(self) -> str | None: ...
     @property
-    def counters(self) -> Sequence[str]: ...
+    def port_till(self) -> str | None: ...
+    @property
+    def port_unit(self) -> str | None: ...
+    @property
+    def baudrate(self) -> int: ...
+    @property
+    def bytesize(self) -> int: ...
+    @property
+    def parity(self) -> str: ...
+    @property
+    def stopbits(self) -> float: ...
+    @property
+    def poll_s(self) -> float: ...
+    @property
+    def quiet_s(self) -> float | None: ...  # None: four characters
+    @property
+    def echo(self) -> bool: ...
+    @property
+    def resets_on_open(self) -> bool: ...
 
 
-class Ingest(Protocol):
-    """What the link needs of the core."""
-
-    async def wait_room(self) -> None: ...
-    def deliver(
-        self, link: str, source: Any, items: Iterable[Item], stamp: Stamp, *, patient: bool = False
-    ) -> None: ...
-
-
-@dataclass(slots=True)
-class _Device:
-    """One asked-and-answered device and when it is asked next, on a grid that does not drift."""
-
-    source: Source
-    driver: Exchange
-    every_s: float
-    due_at: float
-    missed: int = 0  # polls in a row without any answer
-
-    def schedule(self, now: float, answered: bool) -> None:
-        """The next point of the grid that is not past; twice as far after each silent poll."""
-        self.missed = 0 if answered else min(self.missed + 1, 30)
-        pause_s = max(self.every_s, min(LONGEST_SILENT_S, self.every_s * 2.0**self.missed))
-        self.due_at += math.floor(pause_s / self.every_s) * self.every_s
-        if self.due_at < now:
-            self.due_at += math.ceil((now - self.due_at) / self.every_s) * self.every_s
-
-
-class SerialLink:
-    """`run` keeps the port open until `stop`; `state` is what health shows."""
+class SerialLink(ByteLink):
+    """One port, by default `options.port`, resolved anew at each opening."""
 
     def __init__(
         self,
@@ -74,145 +68,146 @@ class SerialLink:
         clock: Clock,
         ingest: Ingest,
         *,
+        port: str | None = None,
+        side: Side = Side.DEVICE,
         backoff: Backoff | None = None,
     ) -> None:
-        self.id, self.options = id, options
-        self.state = LinkState()
-        self._clock, self._ingest, self._backoff = clock, ingest, backoff
-        self._asked = [source for source in sources if hasattr(source.driver, "poll")]
-        self._heard = [source for source in sources if hasattr(source.driver, "feed")]
-        self._guard_until = self._doubt_until = self._quiet_at_latest = 0.0
+        super().__init__(
+            id,
+            sources,
+            clock,
+            ingest,
+            poll_s=options.poll_s,
+            quiet_s=_quiet_s(options),
+            echo=options.echo,
+            resets_on_open=options.resets_on_open,
+            side=side,
+            backoff=backoff,
+        )
+        self._options, self._path = options, port or options.port or ""
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Returns when `stop` is set; every failure in between is retried with back-off."""
-        await keep(
-            lambda: self._attempt(stop),
-            self.state,
-            self._clock,
-            stop,
-            name=self.id,
-            backoff=self._backoff,
+    async def _open(self) -> Port:
+        port = Port(await _opened(self._path, self._options), self._unasked)
+        try:
+            await port.agree(AGREE_S)
+        except BaseException:
+            port.close()
+            raise
+        return port
+
+
+class Tap:
+    """Two ears on one line, till and unit, each kept open by itself; both feed the same drivers."""
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        options: SerialSettings,
+        sources: Sequence[Source],
+        clock: Clock,
+        ingest: Ingest,
+        *,
+        backoff: Callable[[], Backoff] = Backoff,
+    ) -> None:
+        self.id = id
+        ears = ((options.port_till, Side.HOST), (options.port_unit, Side.DEVICE))
+        self._links = [
+            SerialLink(id, options, sources, clock, ingest, port=port, side=side, backoff=backoff())
+            for port, side in ears
+            if port
+        ]
+
+    @property
+    def state(self) -> LinkState:
+        """Up when both are; the error is the first one's that has any."""
+        states = [link.state for link in self._links]
+        return LinkState(
+            up=all(state.up for state in states),
+            since_ms=max(state.since_ms for state in states),
+            error=next((state.error for state in states if state.error), ""),
+            attempts=max(state.attempts for state in states),
         )
 
-    async def _attempt(self, stop: asyncio.Event) -> None:
-        """From opening the port to losing it. Raises LinkError."""
-        port = Port(self.options, self._unasked)
-        stopper = asyncio.get_running_loop().create_task(stop.wait())
-        stopper.add_done_callback(lambda _: port.lose("stopped"))
-        try:
-            self.state.opened(self._clock.wall_ms())
-            await self._ask_in_turn(port)
-        except LinkError:
-            if not stop.is_set():
-                raise
-        finally:
-            stopper.cancel()
-            port.close()
+    async def run(self, stop: asyncio.Event) -> None:
+        """Returns when `stop` is set."""
+        await asyncio.gather(*(link.run(stop) for link in self._links))
 
-    async def _ask_in_turn(self, port: Port) -> None:
-        loop = asyncio.get_running_loop()
-        self._guard_until = self._doubt_until = self._quiet_at_latest = 0.0
-        devices = [
-            _Device(source, cast("Exchange", source.driver), self.options.poll_s, loop.time())
-            for source in self._asked
-        ]
-        queue = [(device.due_at, number) for number, device in enumerate(devices)]
-        while True:
-            due_at = queue[0][0] if queue else math.inf
-            await self._rest(port, due_at - loop.time())
-            if not queue:
-                continue
-            _, number = queue[0]
-            device = devices[number]
-            await self._ingest.wait_room()
-            answered = await self._poll(port, device)
-            device.schedule(loop.time(), answered)
-            heapq.heapreplace(queue, (device.due_at, number))
 
-    async def _rest(self, port: Port, seconds: float) -> None:
-        if seconds > 0 or port.error:
-            await port.wait(min(seconds, 3600.0))
+def _quiet_s(options: SerialSettings) -> float:
+    """As configured, or so many characters' time."""
+    if options.quiet_s is not None:
+        return options.quiet_s
+    bits = 1 + options.bytesize + (options.parity != "N") + options.stopbits
+    return QUIET_CHARACTERS * bits / options.baudrate
 
-    async def _poll(self, port: Port, device: _Device) -> bool:
-        """One round with one device; delivers what it told. True if it answered at all."""
-        answered = False
-        talk = device.driver.poll(self._clock.wall_ms())
-        try:
-            request = next(talk)
-            while True:
-                data = await self._exchange(port, request)
-                answered = answered or data is not None
-                request = talk.send(Response(data, self._clock.wall_ms()))
-        except StopIteration as end:
-            items: Iterable[Item] = end.value
-        finally:
-            talk.close()
-        if items:
-            self._ingest.deliver(self.id, device.source, items, self._clock.stamp(), patient=True)
-        if answered is (device.missed > 0):
-            self._tell(device, answered)
-        return answered
 
-    def _tell(self, device: _Device, answered: bool) -> None:
-        names = ", ".join(device.source.counters)
-        if answered:
-            log.info("link %s: %s answers again", self.id, names)
-        elif not device.missed:
-            log.warning("link %s: %s does not answer", self.id, names)
+async def _opened(path: str, settings: SerialSettings) -> Opened:
+    """Raises LinkError in words."""
+    if "://" not in path:
+        port = _device(path, settings)
+        return Opened(path, port.fileno(), port.close)
+    url = urlsplit(path)
+    sock = await dial(url.hostname or "", url.port or 0)
+    envelope = Rfc2217(settings) if url.scheme == "rfc2217" else None
+    return Opened(path, sock.fileno(), sock.close, envelope)
 
-    async def _exchange(self, port: Port, request: Request) -> bytes | None:
-        """The reply to this request, or None; b"" when it may as well be a late reply to an earlier one."""
-        loop = asyncio.get_running_loop()
-        data = await self._ask(port, request)
-        if data is None or loop.time() >= self._doubt_until:
-            return data
-        again = await self._ask(port, request)
-        if again == data:
-            return data
-        self._resync(loop.time())
-        return b""
 
-    def _resync(self, now: float) -> None:
-        """Late replies are about, and perhaps two alike: let them pass."""
-        self._quiet_at_latest = now + LONGEST_RESYNC_S
-        self._guard_until = max(self._guard_until, now + RESYNC_S)
-        self._doubt_until = self._quiet_at_latest + DOUBT_S
+def _device(path: str, settings: SerialSettings) -> serial.Serial:
+    try:
+        port = serial.Serial(
+            os.path.realpath(path),
+            baudrate=settings.baudrate,
+            bytesize=settings.bytesize,
+            parity=settings.parity,
+            stopbits=settings.stopbits,
+            timeout=0,
+            exclusive=True,
+        )
+    except (OSError, ValueError, termios.error) as error:
+        raise LinkError(_why(path, settings, error)) from None
+    try:
+        _tune(port.fileno(), path, settings)
+    except (OSError, termios.error) as error:
+        port.close()
+        raise LinkError(_why(path, settings, error)) from None
+    except LinkError:
+        port.close()
+        raise
+    return port
 
-    async def _ask(self, port: Port, request: Request) -> bytes | None:
-        loop = asyncio.get_running_loop()
-        while (left_s := self._guard_until - loop.time()) > 0:
-            await port.wait(left_s)
-        port.drain()
-        port.write(request.payload)
-        data = await port.wait(request.timeout_ms / 1000, self._end_of(request))
-        if data is None:
-            self._guard_until = loop.time() + max(GUARD_S, request.timeout_ms / 1000)
-            self._doubt_until = max(self._doubt_until, self._guard_until + DOUBT_S)
-            return None
-        return data.removeprefix(request.payload) if self.options.echo else data
 
-    def _end_of(self, request: Request) -> Any:
-        if not self.options.echo:
-            return request.end
-        payload = request.payload
+def _tune(fd: int, path: str, settings: SerialSettings) -> None:
+    """What pyserial leaves: reading nothing means the end, others are kept out, settings did take effect."""
+    attributes = termios.tcgetattr(fd)
+    attributes[_CC][termios.VMIN], attributes[_CC][termios.VTIME] = 1, 0
+    if settings.resets_on_open:
+        attributes[_CFLAG] &= ~termios.HUPCL  # closing leaves DTR alone, so that the next opening is no edge
+    termios.tcsetattr(fd, termios.TCSANOW, attributes)
+    parity = bool(attributes[_CFLAG] & termios.PARENB)
+    if parity is (settings.parity == "N") or attributes[_CFLAG] & termios.CSIZE != SIZES[settings.bytesize]:
+        raise LinkError(_unable(path, settings))
+    _exclude_others(fd)
 
-        def end(received: bytes) -> bool:
-            """Our own words come back first and are no reply."""
-            if payload.startswith(received):
-                return False
-            return request.end(received.removeprefix(payload))
 
-        return end
+def _exclude_others(fd: int) -> None:
+    """flock stops the polite only; TIOCEXCL the kernel enforces.
 
-    def _unasked(self, data: bytes) -> None:
-        """Bytes nobody waits for: of devices that speak unasked, or late and of no use."""
-        now = asyncio.get_running_loop().time()
-        if now < self._guard_until and now < self._quiet_at_latest:
-            self._guard_until = max(self._guard_until, min(now + RESYNC_S, self._quiet_at_latest))
-        if not self._heard:
-            return
-        stamp = self._clock.stamp()
-        for source in self._heard:
-            items = list(cast("Stream", source.driver).feed(data, stamp.wall_ms))
-            if items:
-                self._ingest.deliver(self.id, source, items, stamp)
+    A pseudo-terminal would keep it after our death, for as long as its other end is open, and shut us out.
+    """
+    if os.major(os.fstat(fd).st_rdev) not in PTY_MAJORS:
+        with suppress(OSError):
+            fcntl.ioctl(fd, termios.TIOCEXCL)
+
+
+def _unable(path: str, settings: SerialSettings) -> str:
+    framing = f"{settings.bytesize}{settings.parity}{settings.stopbits:g}"
+    return f"{path}: this port does not do {framing} (a pseudo-terminal does 8N1 only)"
+
+
+def _why(path: str, settings: SerialSettings, error: Exception) -> str:
+    if not Path(path).exists():
+        return f"{path}: no such port"
+    if error.args[:1] == (22,) and isinstance(error, termios.error):
+        return _unable(path, settings)
+    busy = getattr(error, "errno", None) in (11, 16) or "exclusively lock" in str(error)
+    return f"{path}: in use by another program" if busy else f"{path}: {error}"

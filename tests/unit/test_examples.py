@@ -11,7 +11,8 @@ import pytest
 from pydantic import BaseModel
 
 from gateway import config
-from gateway.config.tables import KEYED, LINK_OPTIONS, SINGLE, LineKeys, SendTable
+from gateway.config.links import LINK_OPTIONS
+from gateway.config.tables import KEYED, SINGLE, LineKeys, SendTable
 from gateway.config.wording import names_of
 from gateway.driver import family_names, load_family
 from gateway.upstreams import DRIVERS, load_upstream

@@ -1,0 +1,283 @@
+"""A link that carries bytes: devices are asked in turn, or speak unasked. How it is opened is elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast
+
+from gateway.clock import Clock
+from gateway.driver import Driver, Exchange, Request, Response, Side, Stream
+from gateway.errors import LinkError
+from gateway.links.port import Port
+from gateway.links.supervise import Backoff, LinkState, keep
+from gateway.model import Item, Register, Stamp
+
+LONGEST_SILENT_S = 60.0  # a silent address is asked at least this often
+GUARD_S = 0.2  # after a time-out the bus is left alone at least this long, and what comes is late
+DOUBT_S = 5.0  # so long after a time-out a reply may be a late one: ask twice, believe equal answers only
+DEAD = 3  # silent polls in a row after which a late reply can only be taken by its own family
+RESYNC_S = 1.0  # two answers that differ: leave the bus alone until it has been quiet so long
+LONGEST_RESYNC_S = 5.0  # a device that never stops talking must not silence the others
+LONGEST_QUIET_S = 0.05  # nor keep us from asking for longer than this
+MAX_SEEN = 4096  # registers whose first total since the opening is known
+
+log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """One decoder on one link, as the roster hands it out."""
+
+    @property
+    def driver(self) -> Driver: ...
+    @property
+    def counters(self) -> Sequence[str]: ...
+
+
+class Ingest(Protocol):
+    """What the link needs of the core."""
+
+    async def wait_room(self) -> None: ...
+    def deliver(
+        self, link: str, source: Any, items: Iterable[Item], stamp: Stamp, *, patient: bool = False
+    ) -> None: ...
+
+
+@dataclass(slots=True)
+class Turn:
+    """One asked-and-answered device and when it is asked next, on a grid that does not drift."""
+
+    source: Source
+    driver: Exchange
+    every_s: float
+    due_at: float
+    missed: int = 0  # polls in a row without any answer
+
+    @property
+    def family(self) -> type:
+        """Whose replies can be taken for this one's."""
+        return type(self.driver)
+
+    def schedule(self, now: float, answered: bool) -> None:
+        """The next point of the grid that is not past; twice as far after each silent poll."""
+        self.missed = 0 if answered else min(self.missed + 1, 30)
+        pause_s = max(self.every_s, min(LONGEST_SILENT_S, self.every_s * 2.0**self.missed))
+        self.due_at += math.floor(pause_s / self.every_s) * self.every_s
+        if self.due_at < now:
+            self.due_at += math.ceil((now - self.due_at) / self.every_s) * self.every_s
+
+
+class ByteLink:
+    """`run` keeps the port open until `stop`; `state` is what health shows.
+
+    `poll_s`: from one poll of a device to the next. `quiet_s`: silence before each question. `echo`: our own
+    words come back first. `resets_on_open`: a lower total right after an opening is a fresh start.
+    """
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        sources: Sequence[Source],
+        clock: Clock,
+        ingest: Ingest,
+        *,
+        poll_s: float,
+        quiet_s: float = 0.0,
+        echo: bool = False,
+        resets_on_open: bool = False,
+        side: Side = Side.DEVICE,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.id, self.state = id, LinkState()
+        self._clock, self._ingest, self._backoff = clock, ingest, backoff
+        self._poll_s, self._quiet_s, self._echo, self._side = poll_s, quiet_s, echo, side
+        self._resets_on_open = resets_on_open
+        self._seen: set[tuple[str, str]] = set()  # registers heard since the opening
+        self._asked = [source for source in sources if hasattr(source.driver, "poll")]
+        self._heard = [source for source in sources if hasattr(source.driver, "feed")]
+        self._guard_until = self._quiet_at_latest = 0.0
+        self._doubt_until: dict[type, float] = {}
+
+    async def _open(self) -> Port:
+        """Raises LinkError; bytes nobody waits for go to `_unasked`."""
+        raise NotImplementedError
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Returns when `stop` is set; every failure in between is retried with back-off."""
+        await keep(
+            lambda: self._attempt(stop),
+            self.state,
+            self._clock,
+            stop,
+            name=self.id,
+            backoff=self._backoff,
+        )
+
+    async def _attempt(self, stop: asyncio.Event) -> None:
+        """From opening the port to losing it. Raises LinkError."""
+        loop = asyncio.get_running_loop()
+        stopper, opening = loop.create_task(stop.wait()), loop.create_task(self._open())
+        try:
+            await asyncio.wait((stopper, opening), return_when=asyncio.FIRST_COMPLETED)
+            if opening.done():
+                await self._use(opening.result(), stopper)
+        except LinkError:
+            if not stop.is_set():
+                raise
+        finally:
+            stopper.cancel()
+            opening.cancel()
+
+    async def _use(self, port: Port, stopper: asyncio.Task[Any]) -> None:
+        stopper.add_done_callback(lambda _: port.lose("stopped"))
+        self._seen.clear()
+        self.state.opened(self._clock.wall_ms())
+        try:
+            await self._ask_in_turn(port)
+        finally:
+            port.close()
+
+    async def _ask_in_turn(self, port: Port) -> None:
+        """At once at first; after that the devices' turns are spread over the interval."""
+        loop = asyncio.get_running_loop()
+        self._guard_until = self._quiet_at_latest = 0.0
+        self._doubt_until.clear()
+        began, step_s = loop.time() - self._poll_s, self._poll_s / max(1, len(self._asked))
+        turns = [
+            Turn(source, cast("Exchange", source.driver), self._poll_s, began + number * step_s)
+            for number, source in enumerate(self._asked)
+        ]
+        queue = [(turn.due_at, number) for number, turn in enumerate(turns)]
+        while True:
+            due_at = queue[0][0] if queue else math.inf
+            await self._rest(port, due_at - loop.time())
+            if not queue:
+                continue
+            _, number = queue[0]
+            turn = turns[number]
+            await self._ingest.wait_room()
+            answered = await self._poll(port, turn)
+            turn.schedule(loop.time(), answered)
+            heapq.heapreplace(queue, (turn.due_at, number))
+
+    async def _rest(self, port: Port, seconds: float) -> None:
+        if seconds > 0 or port.error:
+            await port.wait(min(seconds, 3600.0))
+
+    async def _poll(self, port: Port, turn: Turn) -> bool:
+        """One round with one device; delivers what it told. True if it answered at all."""
+        answered = False
+        talk = turn.driver.poll(self._clock.wall_ms())
+        try:
+            request = next(talk)
+            while True:
+                data = None
+                with suppress(LinkError):  # what was told before the port was lost is still delivered
+                    data = await self._exchange(port, turn, request)
+                answered = answered or data is not None
+                request = talk.send(Response(data, self._clock.wall_ms()))
+        except StopIteration as end:
+            items: Sequence[Item] = list(end.value)
+        finally:
+            talk.close()
+        if items:
+            self._deliver(turn.source, items, patient=True)
+        if port.error:
+            raise LinkError(port.error)
+        if answered is (turn.missed > 0):
+            self._tell(turn, answered)
+        return answered
+
+    def _deliver(self, source: Source, items: Sequence[Item], *, patient: bool) -> None:
+        if self._resets_on_open:
+            items = [self._first_since_open(item) for item in items]
+        self._ingest.deliver(self.id, source, items, self._clock.stamp(), patient=patient)
+
+    def _first_since_open(self, item: Item) -> Item:
+        """A lower total now means that the board began anew, not that it came round."""
+        if not isinstance(item, Register) or (item.counter, item.line) in self._seen:
+            return item
+        if len(self._seen) < MAX_SEEN:
+            self._seen.add((item.counter, item.line))
+        return replace(item, modulus=None)
+
+    def _tell(self, turn: Turn, answered: bool) -> None:
+        names = ", ".join(turn.source.counters)
+        if answered:
+            log.info("link %s: %s answers again", self.id, names)
+        elif not turn.missed:
+            log.warning("link %s: %s does not answer", self.id, names)
+
+    async def _exchange(self, port: Port, turn: Turn, request: Request) -> bytes | None:
+        """The reply to this request, or None; b"" when it may as well be a late reply to an earlier one."""
+        loop = asyncio.get_running_loop()
+        data = await self._ask(port, turn, request)
+        if data is None or loop.time() >= self._doubt_until.get(turn.family, 0.0):
+            return data
+        again = await self._ask(port, turn, request)
+        if again == data:
+            return data
+        self._resync(loop.time())
+        return b""
+
+    def _resync(self, now: float) -> None:
+        """Late replies are about, and perhaps two alike: let them pass."""
+        self._quiet_at_latest = now + LONGEST_RESYNC_S
+        self._guard_until = max(self._guard_until, now + RESYNC_S)
+        self._doubt(self._quiet_at_latest + DOUBT_S)
+
+    def _doubt(self, until: float, family: type | None = None) -> None:
+        """Until then a reply to this family, or to any, may be a late one."""
+        for one in {family} if family else {type(source.driver) for source in self._asked}:
+            self._doubt_until[one] = max(self._doubt_until.get(one, 0.0), until)
+
+    async def _ask(self, port: Port, turn: Turn, request: Request) -> bytes | None:
+        loop = asyncio.get_running_loop()
+        await self._hush(port)
+        port.drain()
+        port.write(request.payload)
+        data = await port.wait(request.timeout_ms / 1000, self._end_of(request))
+        if data is None:
+            dead = turn.missed >= DEAD
+            self._guard_until = loop.time() + (GUARD_S if dead else max(GUARD_S, request.timeout_ms / 1000))
+            self._doubt(self._guard_until + DOUBT_S, turn.family if dead else None)
+            return None
+        return data.removeprefix(request.payload) if self._echo else data
+
+    async def _hush(self, port: Port) -> None:
+        """Nobody is spoken to while a late reply may come, nor in the tail of another's words."""
+        loop = asyncio.get_running_loop()
+        while (left_s := self._guard_until - loop.time()) > 0:
+            await port.wait(left_s)
+        patience_ends = loop.time() + max(LONGEST_QUIET_S, 2 * self._quiet_s)
+        while (left_s := min(port.busy_at + self._quiet_s, patience_ends) - loop.time()) > 0:
+            await port.wait(left_s)
+
+    def _end_of(self, request: Request) -> Any:
+        if not self._echo:
+            return request.end
+        payload = request.payload
+
+        def end(received: bytes) -> bool:
+            """Our own words come back first and are no reply, though a reply may look like them."""
+            if payload.startswith(received):
+                return False
+            return request.end(received.removeprefix(payload))
+
+        return end
+
+    def _unasked(self, data: bytes) -> None:
+        """Bytes nobody waits for: of devices that speak unasked, or late and of no use."""
+        now = asyncio.get_running_loop().time()
+        if now < self._guard_until and now < self._quiet_at_latest:
+            self._guard_until = max(self._guard_until, min(now + RESYNC_S, self._quiet_at_latest))
+        for source in self._heard:
+            at_ms = self._clock.wall_ms()
+            items = list(cast("Stream", source.driver).feed(data, at_ms, self._side))
+            if items:
+                self._deliver(source, items, patient=False)
