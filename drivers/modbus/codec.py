@@ -80,13 +80,13 @@ class Asked:
     @property
     def payload(self) -> bytes:
         """Its bytes. Raises ValueError for what no device may be asked."""
-        question = self.question
-        longest = MAX_BITS if question.function.of_bits else MAX_REGISTERS
+        question, function = self.question, Function(self.question.function)
+        longest = MAX_BITS if function.of_bits else MAX_REGISTERS
         units = RTU_UNITS if self.framing is Framing.RTU else range(256)
         inside = question.address >= 0 and question.address + question.count <= 0x1_0000
         if question.unit not in units or not 1 <= question.count <= longest or not inside:
             raise ValueError(f"no such question: {question}")
-        pdu = struct.pack(">BHH", Function(question.function), question.address, question.count)
+        pdu = struct.pack(">BHH", function, question.address, question.count)
         if self.framing is Framing.TCP:
             return struct.pack(">HHHB", self.transaction, 0, len(pdu) + 1, question.unit) + pdu
         return _with_crc(bytes([question.unit]) + pdu)

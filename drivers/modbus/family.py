@@ -107,6 +107,7 @@ class Modbus:
         self._untold: set[Question] = set()  # looks that the device refused
         self._seen: dict[str, dict[str, int]] = {}  # trouble that may pass → totals when it was last seen
         self._lasting: dict[str, DeviceState] = {}  # trouble at the last look
+        self._told: Status | None = None
 
     def poll(self, now_ms: int) -> Generator[Request, Response, Iterable[Item]]:  # noqa: ARG002 - no clock here
         """One round of questions. Silence of the device ends the round."""
@@ -123,9 +124,12 @@ class Modbus:
             yield from self._look(image, totals, found)
         self._polls += bool(image)
         counter = str(self._options.address)
-        if looked or found.troubles:
-            found.troubles += [(state, said) for said, state in self._lasting.items()]
-            found.items.append(found.status(counter))
+        troubled = bool(found.troubles)
+        found.troubles += [(state, said) for said, state in self._lasting.items()]
+        status = found.status(counter)
+        if looked or troubled or (image and status != self._told):
+            found.items.append(status)
+            self._told = status
         return [*found.items, *self._registers(totals, counter)]
 
     def answer(self, request: bytes, response: Response) -> Iterable[Item]:

@@ -1,0 +1,75 @@
+"""Modbus: a wrong map or line is a mistake of the configuration, told in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from drivers.modbus.family import FAMILY, ModbusOptions
+from drivers.modbus.lines import ModbusLine
+from gateway.driver import Device
+from gateway.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("map_", "words"),
+    [
+        ("lott", "did you mean lot"),
+        (7, "map"),
+        ({}, "totals"),
+        ({"totals": {}}, "totals"),
+        ({"totals": {"a": {"addres": 0}}}, "addres"),
+        ({"totals": {"a": {"address": 0, "function": 16}}}, "function"),
+        ({"totals": {"a": {"address": 0, "function": 1}}}, "function"),
+        ({"totals": {"a": {"address": 0xFFFF}}}, "two registers do not fit"),
+        ({"totals": {"a": {"address": 0, "width": 24}}}, "width"),
+        ({"totals": {"a": {"address": 0, "order": "middle"}}}, "order"),
+        ({"totals": {"a": {"address": 0, "width": 16, "number_is": "float"}}}, "32 bits"),
+        ({"totals": {"a": {"address": 0, "width": 16, "maximum": 70_000}}}, "more than 16 bits"),
+        ({"totals": {"a": {"address": 0, "closes_at": 200}}}, "too far away"),
+        ({"totals": {"a": {"address": 0}}, "in": "b"}, 'no total "b"; it has: a'),
+        ({"totals": {"a": {"address": 0}}, "signs": [{"address": 0, "says": "x", "total": "b"}]}, "no total"),
+        (
+            {
+                "totals": {"a": {"address": 0}},
+                "signs": [{"address": 0, "says": "x", "mask": 1, "healthy": 2}],
+            },
+            "mask",
+        ),
+        (
+            {"totals": {"a": {"address": 0}}, "signs": [{"address": 0, "says": "x", "function": 5}]},
+            "function",
+        ),
+    ],
+)
+def test_a_wrong_map_is_refused_in_words(map_: Any, words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        ModbusOptions.model_validate({"map": map_})
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ({"in": "9"}, 'in: the map has no total "9"; it has: 0, 1'),
+        ({"in": 0, "out": "0"}, "out: names the same total as in"),
+        ({"in": 0, "both": 1}, "both: either both, or in and out"),
+        ({}, "in: missing: in and out, or both, name totals of the map: 0, 1"),
+    ],
+)
+def test_a_wrong_line_is_refused_in_words(line: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        FAMILY.open(
+            Device(
+                ModbusOptions.model_validate({"map": "adam-4080"}), {"main": ModbusLine.model_validate(line)}
+            )
+        )
+
+
+def test_a_configuration_must_name_its_map_and_its_lines() -> None:
+    bare = Device(ModbusOptions.model_validate({"address": 248}))
+    assert [problem.partition(":")[0] for problem in FAMILY.problems(bare)] == ["map", "address"]
+    lineless = Device(ModbusOptions.model_validate({"map": "adam-4080"}))
+    assert [problem.partition(":")[0] for problem in FAMILY.problems(lineless)] == ["in"]
+    assert FAMILY.problems(Device(ModbusOptions.model_validate({"map": "lot", "address": 7}))) == []
