@@ -98,6 +98,7 @@ async def gateway(config: Config, clock: Clock) -> AsyncIterator[Gateway]:
     """All layers running; leaving stops them from the edges inwards."""
     roster = Roster(config)
     async with _store(config, clock, roster) as store:
+        roster.recall(await store.adopted())
         ingest = Ingest(store, roster, clock, config.gateway.commit_interval_s)
         reader = store.reader()
         pumps = [_pump(name, config, store, clock) for name in config.upstream]

@@ -89,7 +89,7 @@ class Ingest:
         resolved = self._roster.resolve(source, items, topic=topic)
         counts = self.telegrams[link]
         heard = self._note(resolved, counts, stamp)
-        parcel = Parcel(link, stamp, resolved.bookings, heard, delivery)
+        parcel = Parcel(link, stamp, resolved.bookings, heard, delivery, adopted=resolved.adopted)
         self._queue.append((parcel, done))
         self._readings += len(resolved.bookings) or 1
         if self._readings >= ROOM_READINGS:

@@ -8,6 +8,7 @@ An instant of `None` means that the device gave no time: the core stamps the mom
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -282,6 +283,18 @@ class Booking:
     reading: Reading
 
 
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """The device line that became the only line of a counter whose configuration names none.
+
+    `origin` says where the device is heard: another origin is another device, which may name its lines anew.
+    """
+
+    counter: str
+    origin: str
+    line: str
+
+
 @dataclass(slots=True)
 class Parcel:
     """One message or one poll: recorded whole or not at all."""
@@ -292,6 +305,7 @@ class Parcel:
     heard: tuple[str, ...] = ()  # counters that gave a sign of life without a count (status, heartbeat)
     delivery: Delivery | None = None
     payload_sha256: str = ""  # filled only when the parcel proves to be poison
+    adopted: Sequence[Adopted] = ()
 
 
 COMMIT_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)

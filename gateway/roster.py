@@ -10,6 +10,7 @@ from gateway.config import Config, Counter
 from gateway.driver import Device, Driver, Family, Kind
 from gateway.model import (
     MAIN_LINE,
+    Adopted,
     Booking,
     Crossings,
     Damaged,
@@ -37,6 +38,7 @@ class Resolved:
     unknown: int = 0  # items of devices or lines that are not configured
     damaged: list[Damaged] = field(default_factory=list)
     ignored: list[Ignored] = field(default_factory=list)
+    adopted: list[Adopted] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -47,15 +49,17 @@ class _Route:
     till: bool
     device: str | None  # the id that the payload must carry
     topics: tuple[str, ...]
-    serial: str | None
+    epoch: tuple[str, ...]  # what makes another device: its serial number, the id its payload must carry
     lines: dict[str, tuple[str, bool]]
     adopts: tuple[str, bool] | None  # the only line, not yet given to a device line
+    origin: str  # where its items come from: an adoption holds as long as this is the same
 
-    def line(self, name: str) -> tuple[str, bool] | None:
-        """The first device line heard becomes the only line of a counter that named none."""
-        if self.adopts is not None:
-            self.lines[name], self.adopts = self.adopts, None
-        return self.lines.get(name)
+    def adopt(self, name: str) -> Adopted | None:
+        """The first device line heard becomes the only line of a counter that named none; for good."""
+        if self.adopts is None:
+            return None
+        self.lines[name], self.adopts = self.adopts, None
+        return Adopted(self.counter, self.origin, name)
 
 
 @dataclass(slots=True)
@@ -99,6 +103,14 @@ class Roster:
         for link in config.link:
             self._sources[link] = _sources([one for one in members if one.link == link])
 
+    def recall(self, adopted: Iterable[Adopted]) -> None:
+        """What counters took for theirs in earlier runs: no other line of theirs is counted instead."""
+        known = {(one.counter, one.origin): one.line for one in adopted}
+        for source in (source for sources in self._sources.values() for source in sources):
+            for route in source.routes:
+                if (name := known.get((route.counter, route.origin))) is not None:
+                    route.adopt(name)
+
     def sources(self, link: str) -> list[Source]:
         """The decoders of a link."""
         return self._sources[link]
@@ -133,10 +145,11 @@ class Roster:
         booked = False
         for route in routes:
             # a level never becomes the counter's line: a sensor's zone would shut out the door beside it
-            adopting = route.adopts is not None and not isinstance(item, Occupancy)
-            line = route.lines.get(name) or (route.line(name) if adopting else None)
+            if route.adopts is not None and not isinstance(item, Occupancy) and (new := route.adopt(name)):
+                resolved.adopted.append(new)
+            line = route.lines.get(name)
             if line is not None:
-                reading = _oriented(item, line[1], route.serial)
+                reading = _oriented(item, line[1], route.epoch)
                 resolved.bookings.append(Booking(route.counter, line[0], reading))
                 booked = True
         if not booked and not (source.selective and routes):
@@ -150,8 +163,9 @@ class Roster:
 
 
 def _oriented(
-    item: Crossings | Register | Occupancy | Transactions, reverse: bool, serial: str | None
+    item: Crossings | Register | Occupancy | Transactions, reverse: bool, epoch: tuple[str, ...]
 ) -> Crossings | Register | Occupancy | Transactions:
+    """In is in; a register that is read from another device or line now begins anew."""
     if type(item) is Crossings and reverse:
         return Crossings(
             item.counter,
@@ -165,7 +179,7 @@ def _oriented(
             item.basis,
             item.growing,
         )
-    if type(item) is Register and (reverse or serial):
+    if type(item) is Register and (reverse or epoch or item.line != MAIN_LINE):
         ins, outs = (item.total_out, item.total_in) if reverse else (item.total_in, item.total_out)
         return Register(
             item.counter,
@@ -175,7 +189,7 @@ def _oriented(
             outs,
             item.total_passes,
             item.key,
-            f"{serial}/{item.epoch}" if serial else item.epoch,
+            "/".join((*epoch, *((item.line,) if item.line != MAIN_LINE else ()), item.epoch)),
             item.modulus,
             item.restart,
         )
@@ -271,4 +285,6 @@ def _route(one: Counter) -> _Route:
     topics = tuple(one.family.topics(one.device))
     if one.till:
         lines, adopts = {MAIN_LINE: (MAIN_LINE, False)}, None
-    return _Route(one.id, one.till, match.counter, topics, one.serial, lines, adopts)
+    origin = " ".join((one.link, one.driver, match.counter or "", *topics))
+    epoch = tuple(part for part in (one.serial, match.counter) if part)
+    return _Route(one.id, one.till, match.counter, topics, epoch, lines, adopts, origin)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.errors import StoreError
-from gateway.model import Event, LineRule, Parcel, Receipt, Stamp, ZoneSpec
+from gateway.model import Adopted, Event, LineRule, Parcel, Receipt, Stamp, ZoneSpec
 from gateway.store import outbox
 from gateway.store.aggregates import Closer
 from gateway.store.configuring import Configurer
@@ -156,6 +156,13 @@ class Store:
     async def begin_session(self, link: str, present: bool) -> int:
         """The delivery session of a link; a new one unless the broker kept the old."""
         return await self._write(lambda: self._begin_session(link, present))
+
+    async def adopted(self) -> list[Adopted]:
+        """Which device lines counters have taken for theirs."""
+        rows = await self._run(
+            lambda: self._con.execute("SELECT counter, origin, line FROM adopted").fetchall()
+        )
+        return [Adopted(*row) for row in rows]
 
     async def ping(self) -> None:
         """A round trip through the thread and the file."""

@@ -37,6 +37,7 @@ from gateway.store.readings import book_delta, book_event
 FUTURE_MS = 120_000  # a device's clock may be this far ahead
 RESULT_OF = {"future": "future", "ancient": "ancient", "sanity": "damaged"}  # of a telegram refused whole
 TIMELESS_ADD = "INSERT OR IGNORE INTO timeless VALUES (?,?,?,?)"
+ADOPT = "INSERT OR REPLACE INTO adopted VALUES (?,?,?)"
 GATEWAY_RANK = TimeQuality.GATEWAY.rank
 
 
@@ -69,6 +70,8 @@ class Recorder:
 
     def parcel(self, batch: Batch, parcel: Parcel) -> Recorded:
         outcome = batch.outcome = Recorded()
+        for one in parcel.adopted:
+            self.con.execute(ADOPT, (one.counter, one.origin, one.line))
         names = parcel.delivery is not None and any(_needs_name(item) for item in parcel.bookings)
         if names and self._already_delivered(parcel):
             outcome.result = "duplicate"

@@ -123,7 +123,7 @@ ALTER TABLE deliveries RENAME COLUMN sequence TO round;
 ALTER TABLE lines ADD COLUMN basis TEXT;
 ALTER TABLE pulse ADD COLUMN since_ms INTEGER NOT NULL DEFAULT 0;
 -- device lines that counters without a choice of their own have taken for theirs
-CREATE TABLE adopted (counter TEXT NOT NULL, device TEXT NOT NULL, line TEXT NOT NULL,
+CREATE TABLE adopted (counter TEXT NOT NULL, origin TEXT NOT NULL, line TEXT NOT NULL,
   PRIMARY KEY (counter)) STRICT, WITHOUT ROWID;
 -- what an event says of its place, as it was when the window was closed
 CREATE TABLE plans (from_ms INTEGER PRIMARY KEY, plan TEXT NOT NULL) STRICT;

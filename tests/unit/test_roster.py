@@ -125,6 +125,39 @@ def test_only_line_is_the_first_one_heard_and_stays(roster: Roster) -> None:
     assert booked(roster, "south", *items, topic="x/south") == [("south", "main")] * 2
 
 
+def test_only_line_stays_the_same_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text(TEXT)
+    first = Roster(config.load(path))
+    adopted = first.resolve(source_of(first, "south"), [crossing(line="Line 7")], topic="x/south").adopted
+    assert [(one.counter, one.line) for one in adopted] == [("south", "Line 7")]
+    again = Roster(config.load(path))
+    again.recall(adopted)
+    found = again.resolve(
+        source_of(again, "south"), [crossing(line="Line 8"), crossing(line="Line 7")], topic="x/south"
+    )
+    assert [booking.reading.line for booking in found.bookings] == ["Line 7"]  # type: ignore[union-attr]
+    assert found.adopted == []
+    path.write_text(TEXT.replace("x/south", "x/west"))  # another device: it names its lines as it likes
+    moved = Roster(config.load(path))
+    moved.recall(adopted)
+    assert booked(moved, "south", crossing(line="Line 8"), topic="x/west") == [("south", "main")]
+
+
+def test_a_register_read_from_another_line_begins_anew(tmp_path: Path) -> None:
+    """Else the difference between two doors' totals would be people."""
+    path = tmp_path / "gateway.toml"
+    epochs = set()
+    for serial, line in (("M1", "A"), ("M1", "B"), ("M3", "A")):
+        path.write_text(TEXT.replace('"M1"', f'"{serial}"'))
+        roster = Roster(config.load(path))
+        register = Register(serial, line, 0, 10, 20, None, "k", "e")
+        [booking] = roster.resolve(source_of(roster, "shop"), [register], topic="acme/7").bookings
+        assert isinstance(booking.reading, Register)
+        epochs.add(booking.reading.epoch)
+    assert len(epochs) == 3
+
+
 def test_line_that_was_not_chosen_is_no_stranger(roster: Roster) -> None:
     resolved = roster.resolve(source_of(roster, "corner"), [crossing(line="Z")], topic="x/corner")
     assert (resolved.bookings, resolved.unknown) == ([], 0)

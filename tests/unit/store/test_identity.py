@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.model import MAX_COUNT, Basis, Crossings, Delivery, LineRule, Register, Stamp
+from gateway.model import MAX_COUNT, Adopted, Basis, Crossings, Delivery, LineRule, Register, Stamp
 from gateway.store.recording import key_hash
 from tests.unit.store.conftest import HOUR, MINUTE, T0, Box
 
@@ -272,3 +272,10 @@ async def test_held_totals_keep_their_order(make_box: MakeBox) -> None:
     await box.store.hold_release(Stamp(box.boot, box.mono + 5_000, box.wall))
     assert books(box) == (9, 9, 0, 0)
     box.balanced()
+
+
+async def test_an_adopted_line_is_remembered_with_the_first_of_its_readings(box: Box) -> None:
+    taken = Adopted("door", "broker xovis x", "Line 7")
+    await box.delta(T0 - MINUTE, T0, 1, adopted=[taken])
+    await box.restart(reboot=True)
+    assert await box.store.adopted() == [taken]
