@@ -9,7 +9,7 @@ from gateway.driver import Device
 from gateway.model import Damaged, DeviceState, Register, Status
 from simulators.bus import Bus
 from simulators.gate7e import Gate
-from tests.integration.test_serial_link import Ingest, Settings, Source, running, until
+from tests.serial_rig import Ingest, Settings, Source, running, until
 
 
 def gate(address: int, side: str = "left", **options: Any) -> Source:

@@ -9,7 +9,7 @@ from gateway.driver import Device
 from gateway.model import Damaged, Register, Status
 from simulators.bus import Bus
 from simulators.hpc168 import Counter
-from tests.integration.test_serial_link import Ingest, Settings, Source, running, until
+from tests.serial_rig import Ingest, Settings, Source, running, until
 
 READS = {b"13", b"66"}
 

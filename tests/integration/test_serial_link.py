@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import os
 import pty
 import tty
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,56 +15,12 @@ import pytest
 import serial
 
 from drivers.dcon.family import FAMILY, DconLine, DconOptions
-from gateway.clock import Clock
-from gateway.config import SerialOptions
-from gateway.driver import Device, Driver, Side
+from gateway.driver import Device, Side
 from gateway.links.bytelink import Turn
-from gateway.links.serial import SerialLink
-from gateway.links.supervise import Backoff
-from gateway.model import Damaged, DeviceState, Ignored, Item, Register, Stamp, Status
+from gateway.model import Damaged, DeviceState, Ignored, Item, Register, Status
 from simulators.bus import Bus
 from simulators.dcon import Module
-
-SOON_S = 20.0
-
-
-def settings(port: object, poll_s: float = 0.05, **options: Any) -> SerialOptions:
-    return SerialOptions(port=str(port), poll_s=poll_s, **options)
-
-
-@dataclass(frozen=True)
-class Source:
-    driver: Driver
-    counters: Sequence[str]
-
-
-@dataclass
-class Ingest:
-    """Keeps what is delivered."""
-
-    delivered: list[tuple[str, Item]] = field(default_factory=list)
-    room: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.room.set()
-
-    async def wait_room(self) -> None:
-        await self.room.wait()
-
-    def deliver(
-        self, link: str, source: Any, items: Iterable[Item], stamp: Stamp, *, patient: bool = False
-    ) -> None:
-        self.delivered += [(source.counters[0], item) for item in items]
-
-    def totals(self, counter: str) -> list[int | None]:
-        return [
-            item.total_passes
-            for name, item in self.delivered
-            if name == counter and isinstance(item, Register)
-        ]
-
-    def has(self, kind: type) -> bool:
-        return any(isinstance(item, kind) for _, item in self.delivered)
+from tests.serial_rig import Settings, Source, running, until
 
 
 def beam(address: str, **options: Any) -> Source:
@@ -76,33 +30,11 @@ def beam(address: str, **options: Any) -> Source:
     return Source(driver, (address,))
 
 
-@contextlib.asynccontextmanager
-async def running(
-    options: SerialOptions, sources: Sequence[Source]
-) -> AsyncIterator[tuple[SerialLink, Ingest]]:
-    ingest, stop = Ingest(), asyncio.Event()
-    quick = Backoff(chance=lambda: 0.02)
-    link = SerialLink("bus", options, sources, Clock("always"), ingest, backoff=quick)
-    task = asyncio.create_task(link.run(stop))
-    try:
-        yield link, ingest
-    finally:
-        stop.set()
-        async with asyncio.timeout(SOON_S):
-            await task
-
-
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(SOON_S):
-        while not true():
-            await asyncio.sleep(0.005)
-
-
 async def test_each_module_of_a_bus_is_counted_for_itself() -> None:
     with Bus([Module("01"), Module("0A"), Module("FF")]) as bus:
         for persons, address in enumerate(bus.devices, 1):
             bus.cross(address, persons)
-        async with running(settings(bus.path), [beam(address) for address in bus.devices]) as (link, ingest):
+        async with running(Settings(bus.path), [beam(address) for address in bus.devices]) as (link, ingest):
             await until(lambda: all(ingest.totals(address)[2:] for address in bus.devices))
             bus.cross("0A", 40)
             await until(lambda: ingest.totals("0A")[-1] == 42)
@@ -117,7 +49,7 @@ async def test_a_late_reply_is_never_booked_to_the_next_address(late_s: float) -
     modules = [Module("01", totals=[4711, 0]), Module("02", totals=[5000, 0])]
     modules[1].faults.late_s = 0.06
     with Bus(modules) as bus:
-        async with running(settings(bus.path), [beam("01"), beam("02")]) as (_, ingest):
+        async with running(Settings(bus.path), [beam("01"), beam("02")]) as (_, ingest):
             await until(lambda: ingest.totals("01") and ingest.totals("02"))
             bus.do(lambda: setattr(modules[0].faults, "late_s", late_s))
             asked, heard = bus.asked(b"#010\r"), len(ingest.totals("02"))
@@ -132,7 +64,7 @@ async def test_a_converter_that_delays_everything_mixes_nothing_up(late_s: float
     modules = [Module(f"0{number}", totals=[1000 * number, 0]) for number in range(1, 6)]
     names = [module.address for module in modules]
     with Bus(modules) as bus:
-        async with running(settings(bus.path), [beam(name) for name in names]) as (_, ingest):
+        async with running(Settings(bus.path), [beam(name) for name in names]) as (_, ingest):
             await until(lambda: all(ingest.totals(name) for name in names))
             for module in modules:
                 bus.do(lambda module=module: setattr(module.faults, "late_s", late_s))
@@ -151,7 +83,7 @@ async def test_a_silent_module_is_asked_less_and_less_and_slows_nobody() -> None
     modules = [Module("01"), Module("02")]
     modules[0].faults.silent = True
     with Bus(modules) as bus:
-        async with running(settings(bus.path, poll_s=0.2), [beam("01"), beam("02")]) as (_, ingest):
+        async with running(Settings(bus.path, poll_s=0.2), [beam("01"), beam("02")]) as (_, ingest):
             await until(lambda: bus.asked(b"$012\r") >= 4)
             assert len(ingest.totals("02")) >= 9  # 14 without the silence of the other
             times = [at for at, request in bus.heard if request == b"$012\r"]
@@ -165,7 +97,7 @@ async def test_a_silent_module_is_asked_less_and_less_and_slows_nobody() -> None
 async def test_an_adapter_pulled_out_in_mid_frame_comes_back_under_another_name(tmp_path: Path) -> None:
     module = Module("01", totals=[100, 0])
     with Bus([module], link=tmp_path / "port") as bus:
-        async with running(settings(tmp_path / "port"), [beam("01", timeout_s=5)]) as (link, ingest):
+        async with running(Settings(tmp_path / "port"), [beam("01", timeout_s=5)]) as (link, ingest):
             await until(lambda: ingest.totals("01"))
             bus.do(lambda: setattr(module.faults, "silent", True))
             asked = bus.asked(b"#010\r")
@@ -184,7 +116,7 @@ async def test_an_adapter_pulled_out_in_mid_frame_comes_back_under_another_name(
 
 
 async def test_a_port_that_is_missing_is_awaited(tmp_path: Path) -> None:
-    async with running(settings(tmp_path / "port"), [beam("01")]) as (link, ingest):
+    async with running(Settings(tmp_path / "port"), [beam("01")]) as (link, ingest):
         await until(lambda: link.state.attempts > 3)
         assert link.state.error == f"{tmp_path / 'port'}: no such port"
         with Bus([Module("01")], link=tmp_path / "port"):
@@ -194,7 +126,7 @@ async def test_a_port_that_is_missing_is_awaited(tmp_path: Path) -> None:
 async def test_a_port_in_use_is_awaited() -> None:
     with Bus([Module("01")]) as bus:
         other = serial.Serial(bus.path, exclusive=True)
-        async with running(settings(bus.path), [beam("01")]) as (link, ingest):
+        async with running(Settings(bus.path), [beam("01")]) as (link, ingest):
             await until(lambda: link.state.attempts > 2)
             assert link.state.error == f"{bus.path}: in use by another program"
             other.close()
@@ -203,7 +135,7 @@ async def test_a_port_in_use_is_awaited() -> None:
 
 async def test_what_is_no_port_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    async with running(settings(tmp_path / "file"), [beam("01")]) as (link, _):
+    async with running(Settings(tmp_path / "file"), [beam("01")]) as (link, _):
         await until(lambda: link.state.attempts > 1)
         assert not link.state.up
         assert str(tmp_path / "file") in link.state.error
@@ -213,14 +145,14 @@ async def test_garbage_is_told_and_never_counted() -> None:
     module = Module("01", totals=[1234, 0])
     module.faults.garbage = module.faults.noise = 0.1
     with Bus([module], seed=1) as bus:
-        async with running(settings(bus.path, poll_s=0.01), [beam("01")]) as (_, ingest):
+        async with running(Settings(bus.path, poll_s=0.01), [beam("01")]) as (_, ingest):
             await until(lambda: len(ingest.totals("01")) > 15 and ingest.has(Damaged))
         assert set(ingest.totals("01")) == {1234}
 
 
 async def test_with_checksums_and_an_echoing_adapter() -> None:
     with Bus([Module("01", checksum=True, totals=[9, 0])], echo=True) as bus:
-        async with running(settings(bus.path, echo=True), [beam("01", checksum=True)]) as (_, ingest):
+        async with running(Settings(bus.path, echo=True), [beam("01", checksum=True)]) as (_, ingest):
             await until(lambda: len(ingest.totals("01")) > 3)
         assert set(ingest.totals("01")) == {9}
         assert not ingest.has(Damaged)
@@ -228,7 +160,7 @@ async def test_with_checksums_and_an_echoing_adapter() -> None:
 
 async def test_bytes_nobody_asked_for_are_not_taken_for_an_answer() -> None:
     with Bus([Module("01", totals=[9, 0])]) as bus:
-        async with running(settings(bus.path, poll_s=0.2), [beam("01")]) as (_, ingest):
+        async with running(Settings(bus.path, poll_s=0.2), [beam("01")]) as (_, ingest):
             for heard in range(1, 6):
                 await until(lambda heard=heard: len(ingest.totals("01")) == heard)
                 bus.say(b">000002FE\r")
@@ -238,7 +170,7 @@ async def test_bytes_nobody_asked_for_are_not_taken_for_an_answer() -> None:
 async def test_programmed_wrap_and_restart_travel_with_the_total() -> None:
     module = Module("01", maximum=[999, 999], preset=[10, 10], totals=[995, 0])
     with Bus([module]) as bus:
-        async with running(settings(bus.path), [beam("01")]) as (_, ingest):
+        async with running(Settings(bus.path), [beam("01")]) as (_, ingest):
             await until(lambda: ingest.totals("01"))
             bus.cross("01", 8)
             await until(lambda: ingest.totals("01")[-1] == 13)
@@ -249,7 +181,7 @@ async def test_programmed_wrap_and_restart_travel_with_the_total() -> None:
 
 async def test_a_frequency_input_is_a_fault() -> None:
     with Bus([Module("01", kind=0x51, totals=[50, 0])]) as bus:
-        async with running(settings(bus.path), [beam("01")]) as (_, ingest):
+        async with running(Settings(bus.path), [beam("01")]) as (_, ingest):
             await until(lambda: ingest.has(Status))
         assert ingest.totals("01") == []
         status = ingest.delivered[0][1]
@@ -262,7 +194,7 @@ async def test_nothing_that_writes_reaches_a_module() -> None:
     modules[0].faults.garbage = 0.3
     with Bus(modules, seed=3) as bus:
         sources = [beam("01", dialect="adam"), beam("02")]
-        async with running(settings(bus.path, poll_s=0.01), sources) as (_, ingest):
+        async with running(Settings(bus.path, poll_s=0.01), sources) as (_, ingest):
             await until(lambda: len(ingest.totals("02")) > 30)
         assert not modules[0].written
         assert not modules[1].written
@@ -271,7 +203,7 @@ async def test_nothing_that_writes_reaches_a_module() -> None:
 
 async def test_a_full_queue_stops_the_asking() -> None:
     with Bus([Module("01")]) as bus:
-        async with running(settings(bus.path), [beam("01")]) as (_, ingest):
+        async with running(Settings(bus.path), [beam("01")]) as (_, ingest):
             await until(lambda: ingest.totals("01"))
             ingest.room.clear()
             await asyncio.sleep(0.1)
@@ -297,7 +229,7 @@ async def test_what_a_speaking_device_said_before_it_was_unplugged_is_kept() -> 
     master, slave = pty.openpty()
     tty.setraw(slave)
     path = os.ttyname(slave)
-    async with running(settings(path), [Source(Lines(), ("beam",))]) as (link, ingest):
+    async with running(Settings(path), [Source(Lines(), ("beam",))]) as (link, ingest):
         await until(lambda: link.state.up)
         os.write(master, b"one\ntw")
         await until(lambda: ingest.delivered)

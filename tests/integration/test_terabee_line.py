@@ -11,7 +11,7 @@ from gateway.driver import Device
 from gateway.model import Damaged, Register, Status
 from simulators.bus import Bus
 from simulators.terabee import Sensor
-from tests.integration.test_serial_link import Ingest, Settings, Source, running, until
+from tests.serial_rig import Ingest, Settings, Source, running, until
 
 
 def sensor() -> Source:
