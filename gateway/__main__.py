@@ -16,6 +16,10 @@ COMMANDS = {
     "export": ("gateway.commands.export", "Aggregates or stored readings as CSV or JSON lines."),
     "forget": ("gateway.commands.forget", "Take a removed upstream out of the books."),
     "release": ("gateway.commands.release", "Make rejected events pending again."),
+    "replace-counter": (
+        "gateway.commands.replace_counter",
+        "Begin a counter anew: another device hangs in its place.",
+    ),
     "run": ("gateway.commands.run", "The daemon."),
     "schema": ("gateway.commands.schema", "JSON Schema of the configuration."),
     "status": (

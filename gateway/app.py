@@ -107,7 +107,7 @@ async def gateway(config: Config, clock: Clock) -> AsyncIterator[Gateway]:
         health = HealthSource(config, roster, reader, links, pumps, ingest, clock, closing)
         running = Gateway(config, clock, store, reader, roster, ingest, closing, pumps, links, health)
         control = ControlServer(config.gateway.data_dir, health, ingest)
-        _offer(control, store, pumps)
+        _offer(control, store, pumps, roster, clock)
         async with (
             serve(config, health),
             control,
@@ -152,8 +152,8 @@ def _wake(pumps: Sequence[Pump]) -> None:
         pump.wake()
 
 
-def _offer(control: ControlServer, store: Store, pumps: Sequence[Pump]) -> None:
-    """What an operator may ask of the queues."""
+def _offer(control: ControlServer, store: Store, pumps: Sequence[Pump], roster: Roster, clock: Clock) -> None:
+    """What an operator may ask of the buffer."""
 
     async def release(args: Mapping[str, Any]) -> int:
         named = args.get("upstream")
@@ -165,6 +165,14 @@ def _offer(control: ControlServer, store: Store, pumps: Sequence[Pump]) -> None:
     async def forget(args: Mapping[str, Any]) -> int:
         return await store.forget_upstream(str(args.get("upstream")))
 
+    async def replace_counter(args: Mapping[str, Any]) -> int:
+        counter = str(args.get("counter"))
+        registers = await store.replace_counter(counter, clock.stamp())
+        roster.readopt(counter)
+        log.info("counter %s: another device, serial %s", counter, args.get("serial") or "not told")
+        return registers
+
+    control.register("replace-counter", replace_counter)
     control.register("release", release)
     control.register("forget", forget)
 
@@ -177,11 +185,8 @@ def _pump(name: str, config: Config, store: Store, clock: Clock) -> Pump:
 
 
 def _link(name: str, config: Config, roster: Roster, clock: Clock, ingest: Ingest, store: Store) -> Link:
-    async def begin_session(present: bool) -> int:
-        return await store.begin_session(name, present)
-
     link = config.link[name]
-    return open_link(name, link, roster.sources(name), clock, ingest, config.gateway.id, begin_session)
+    return open_link(name, link, roster.sources(name), clock, ingest, config.gateway.id, store.sessions)
 
 
 @asynccontextmanager

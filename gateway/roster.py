@@ -53,13 +53,21 @@ class _Route:
     lines: dict[str, tuple[str, bool]]
     adopts: tuple[str, bool] | None  # the only line, not yet given to a device line
     origin: str  # where its items come from: an adoption holds as long as this is the same
+    adopted: str | None = None  # the device line taken for the only one
 
     def adopt(self, name: str) -> Adopted | None:
         """The first device line heard becomes the only line of a counter that named none; for good."""
         if self.adopts is None:
             return None
         self.lines[name], self.adopts = self.adopts, None
+        self.adopted = name
         return Adopted(self.counter, self.origin, name)
+
+    def disown(self) -> None:
+        """The next device line heard is adopted."""
+        if self.adopted is not None:
+            self.adopts = self.lines.pop(self.adopted)
+            self.adopted = None
 
 
 @dataclass(slots=True)
@@ -110,6 +118,13 @@ class Roster:
             for route in source.routes:
                 if (name := known.get((route.counter, route.origin))) is not None:
                     route.adopt(name)
+
+    def readopt(self, counter: str) -> None:
+        """Another device hangs there: its only line may have another name."""
+        for source in (source for sources in self._sources.values() for source in sources):
+            for route in source.routes:
+                if route.counter == counter:
+                    route.disown()
 
     def sources(self, link: str) -> list[Source]:
         """The decoders of a link."""

@@ -33,7 +33,9 @@ from gateway.store.pruning import prune
 from gateway.store.reader import Reader
 from gateway.store.recording import Recorder
 from gateway.store.releasing import release_held
+from gateway.store.replacing import replace
 from gateway.store.schema import DEFAULT_MAX_BYTES, FILE, lock, open_buffer
+from gateway.store.sessions import Sessions
 from gateway.windows import Hours
 
 __all__ = [
@@ -143,6 +145,10 @@ class Store:
         """Take a removed upstream out of the books; returns windows it never got."""
         return await self._write(lambda: outbox.forget(self._con, upstream))
 
+    async def replace_counter(self, counter: str, now: Stamp) -> int:
+        """Another device stands in for this counter; returns registers that begin anew."""
+        return await self._write(lambda: replace(self._con, self._memory, counter, now))
+
     async def prune(self, now: Stamp) -> int:
         """Make room; returns readings removed."""
         return await self._write(lambda: prune(self._con, self._memory, now))
@@ -153,9 +159,10 @@ class Store:
             return 0
         return await self._write(lambda: release_held(self._con, self._memory, self._recorder, now))
 
-    async def begin_session(self, link: str, present: bool) -> int:
-        """The delivery session of a link; a new one unless the broker kept the old."""
-        return await self._write(lambda: self._begin_session(link, present))
+    @property
+    def sessions(self) -> Sessions:
+        """What links remember of messages that carry neither time nor id."""
+        return Sessions(self._con, self._write)
 
     async def adopted(self) -> list[Adopted]:
         """Which device lines counters have taken for theirs."""
@@ -248,12 +255,3 @@ class Store:
             digest = hashlib.sha256(given).hexdigest()
             parcel.payload_sha256 = digest
         bury(self._con, digest, parcel.link, parcel.stamp.wall_ms, error)
-
-    def _begin_session(self, link: str, present: bool) -> int:
-        row = self._con.execute("SELECT session FROM sessions WHERE link=?", (link,)).fetchone()
-        if present and row:
-            return int(row[0])
-        session = row[0] + 1 if row else 1
-        self._con.execute("INSERT OR REPLACE INTO sessions VALUES (?,?)", (link, session))
-        self._con.execute("DELETE FROM deliveries WHERE link=?", (link,))
-        return int(session)

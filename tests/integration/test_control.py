@@ -105,6 +105,23 @@ async def test_release_and_forget_say_what_became_of_it(tmp_path: Path) -> None:
     assert run_beside(tmp_path, "release").exit_code == 1  # no daemon
 
 
+async def test_replace_counter_says_what_begins_anew(tmp_path: Path) -> None:
+    asked_for: list[Mapping[str, Any]] = []
+
+    async def replace_counter(args: Mapping[str, Any]) -> int:
+        asked_for.append(args)
+        return 2
+
+    server = ControlServer(tmp_path, FakeHealth(), FakeIngest())
+    server.register("replace-counter", replace_counter)
+    async with server:
+        done = await asyncio.to_thread(run_beside, tmp_path, "replace-counter", "door", "--serial", "S-9")
+    assert done.exit_code == 0
+    assert "door: 2 registers begin anew" in done.stdout
+    assert asked_for == [{"counter": "door", "serial": "S-9"}]
+    assert run_beside(tmp_path, "replace-counter", "door").exit_code == 1  # no daemon
+
+
 async def test_status_as_text(tmp_path: Path) -> None:
     async with ControlServer(tmp_path, FakeHealth(), FakeIngest()):
         [snapshot] = await asked(tmp_path, "status")

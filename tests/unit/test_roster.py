@@ -144,6 +144,14 @@ def test_only_line_stays_the_same_after_a_restart(tmp_path: Path) -> None:
     assert booked(moved, "south", crossing(line="Line 8"), topic="x/west") == [("south", "main")]
 
 
+def test_a_replaced_counter_may_name_its_line_otherwise(roster: Roster) -> None:
+    assert booked(roster, "south", crossing(line="Line 7"), topic="x/south") == [("south", "main")]
+    roster.readopt("south")
+    items = [crossing(line="Line 8"), crossing(line="Line 7")]
+    assert booked(roster, "south", *items, topic="x/south") == [("south", "main")]
+    assert booked(roster, "south", crossing(line="Line 7"), topic="x/south") == []
+
+
 def test_a_register_read_from_another_line_begins_anew(tmp_path: Path) -> None:
     """Else the difference between two doors' totals would be people."""
     path = tmp_path / "gateway.toml"

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.errors import StoreError
 from gateway.model import Basis, LineRule, Register, Resets
 from tests.unit.store.conftest import MINUTE, Box
 
@@ -73,6 +74,20 @@ async def test_another_device_under_the_same_name_books_nothing_between(make_box
     await poll(box, 900, 65536, epoch="serial 2")
     await poll(box, 903, 65536, epoch="serial 2")
     assert outcome(box) == (13, 0, {"swap": 1})
+
+
+async def test_a_replaced_counter_begins_anew_under_the_same_id(make_box: MakeBox) -> None:
+    """The new device shows a higher total: without a word from the installer those are persons."""
+    box = await make_box(rules=[GATE])
+    for total in (500, 510):
+        await poll(box, total, 65536)
+    assert await box.store.replace_counter("door", box.now()) == 1
+    await box.restart()
+    for total in (530, 533):
+        await poll(box, total, 65536)
+    assert outcome(box) == (13, 0, {"swap": 1})
+    with pytest.raises(StoreError, match="no counter window"):
+        await box.store.replace_counter("window", box.now())
 
 
 async def test_a_backward_glitch_is_forgotten(make_box: MakeBox) -> None:
