@@ -16,6 +16,7 @@ from drivers.gate7e.codec import State
 from drivers.gate7e.family import FAMILY, GateLine, GateOptions
 from gateway.driver import Device, Exchange, Response
 from gateway.model import Damaged, DamageReason, DeviceState, Ignored, Item, Register, Status
+from simulators.gate7e import Gate
 
 VECTORS: dict[str, dict[str, Any]] = {
     vector["id"]: vector
@@ -59,6 +60,13 @@ def test_states_as_in_the_source(name: str) -> None:
     assert {key: getattr(state, key) for key in told if key != "volt"} == {
         key: value for key, value in told.items() if key != "volt"
     }
+
+
+def test_the_simulated_gate_speaks_as_in_the_source() -> None:
+    gate = Gate("1", [1234, 1219])
+    assert [*gate.hear(OTHER + QUERY[:3]), *gate.hear(QUERY[3:])] == [STATUS]
+    gate.hear(FRAMES["reset-left-m1"])
+    assert (gate.totals, gate.written) == ([0, 1219], [0x20])
 
 
 def test_the_question_as_in_the_source() -> None:

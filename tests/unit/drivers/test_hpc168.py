@@ -17,6 +17,7 @@ from drivers.hpc168.codec import Ask, Counts, Door, Question
 from drivers.hpc168.family import FAMILY, HpcOptions
 from gateway.driver import Device, Exchange, LineOptions, Request, Response
 from gateway.model import Damaged, DamageReason, Ignored, Item, Register, Status
+from simulators.hpc168 import Counter
 
 VECTORS: dict[str, dict[str, Any]] = {
     vector["id"]: vector
@@ -63,6 +64,14 @@ def test_counts_as_in_the_sources(name: str) -> None:
 @pytest.mark.parametrize(("name", "is_open"), [("door-open", True), ("door-closed", False)])
 def test_doors_as_in_the_sources(name: str, is_open: bool) -> None:
     assert codec.read_reply(Question(Ask.DOOR, "0001"), FRAMES[name]) == Door("0001", is_open)
+
+
+def test_the_simulated_counter_speaks_as_in_the_sources() -> None:
+    counter = Counter("0001", [300, 287])
+    asked = FRAMES["reply-largest-other-id"] + QUERY + DOOR[:5]
+    assert [*counter.hear(asked), *counter.hear(DOOR[5:])] == [REPLY, FRAMES["door-open"]]
+    assert counter.hear(FRAMES["reset-0001"]) == [FRAMES["reset-ack"]]
+    assert counter.written == [b"12"]
 
 
 def test_questions_as_in_the_sources() -> None:
