@@ -145,7 +145,7 @@ class Journal:
         self._currency = currency
         self._till = DEVICE
         self._last: _Asked | None = None
-        self._awaiting = False  # the next answer is that receipt's
+        self._awaiting = 0  # so many of the next answers are that receipt's
         self._hears_unit = True  # until a till goes on without an answer
         self._ever_heard = False
         self._highest: dict[str, int] = {}
@@ -158,19 +158,19 @@ class Journal:
         """The till wants a signature. `apart`: answers come on a wire of their own."""
         last = self._last
         if last and last.receipt == receipt and not last.refused:
-            self._awaiting = not last.settled
+            self._awaiting = 0 if last.settled else self._awaiting + 1
             yield AGAIN
             return
         yield from self._go_on()
         self._till = receipt.till
         self._follow(receipt)
-        self._last, self._awaiting = None, False
+        self._last, self._awaiting = None, 0
         if reason := receipt.why_no_sale:
             yield Ignored(reason)
         else:
             self._last = asked = _Asked(receipt, receipt.transactions(self._currency))
-            self._awaiting = True
-            if not (apart and self._hears_unit):
+            self._awaiting = 1
+            if not (self._hears_unit and (apart or self._ever_heard)):
                 self._hears_unit = False
                 asked.counted = True
                 yield asked.item
@@ -178,14 +178,15 @@ class Journal:
 
     def ask_else(self) -> None:
         """The till asks for something else: the next answer is not the receipt's."""
-        self._awaiting = False
+        self._awaiting = 0
 
     def answer(self, refusal: str = "") -> Iterator[Item]:
         """The unit answers; `refusal` says in words why not, empty for yes."""
         self._hears_unit = self._ever_heard = True
         asked = self._last
         if asked and self._awaiting:
-            self._awaiting, asked.settled = False, True
+            self._awaiting -= 1
+            asked.settled = True
             self._refusal = refusal
             yield from self._refuse(asked, refusal) if refusal else self._accept(asked)
         yield from self._status()
@@ -195,6 +196,7 @@ class Journal:
         self._unit = (state, words)
 
     def _accept(self, asked: _Asked) -> Iterator[Item]:
+        asked.refused = False
         if not asked.counted:
             asked.counted = True
             yield asked.item

@@ -53,15 +53,15 @@ class CleanCash:
         return damage
 
     def _asked(self, message: Message, side: Side) -> Iterator[Item]:
-        self._journal.ask_else()
         try:
             receipt = self._receipt(message)
         except Noise as noise:
-            yield Damaged(noise.reason, codec.FRAME_BYTES + len("#".join(message)))
+            yield self._lose(Damaged(noise.reason, codec.FRAME_BYTES + len("#".join(message))), side)
             return
         if receipt:
             yield from self._journal.ask(receipt, apart=side is Side.HOST)
         else:
+            self._journal.ask_else()
             yield HEADLESS if message[0] == codec.SIGN else OTHER
 
     def _receipt(self, message: Message) -> SignedReceipt | None:

@@ -42,18 +42,25 @@ KICKED = Ignored("drawer opened")
 class EscposOptions(Options):
     """What the shop's receipts look like: regular expressions, searched in each line, whatever the case."""
 
-    total: str = Field(TOTAL, description="pattern of the line that makes a print a receipt")
-    returned: str = Field(RETURNED, description="pattern of a line that makes a receipt a return")
-    except_: str = Field(
-        EXCEPT, alias="except", description="pattern of a line that makes a print no sale: copies, reports"
+    total: str | None = Field(
+        None,
+        description="pattern of the line that makes a print a receipt; default: English and Nordic words",
+    )
+    returned: str | None = Field(
+        None, description="pattern of a line that makes a receipt a return; default likewise"
+    )
+    except_: str | None = Field(
+        None,
+        alias="except",
+        description="pattern of a line that makes a print no sale: copies, reports; default likewise",
     )
     encoding: str = Field("cp858", description="the printer's code page, as Python names it")
 
     @field_validator("total", "returned", "except_")
     @classmethod
-    def _pattern(cls, pattern: str) -> str:
+    def _pattern(cls, pattern: str | None) -> str | None:
         try:
-            re.compile(pattern)
+            re.compile(pattern or "")
         except re.error as error:
             raise ValueError(f"no pattern: {error}") from None
         return pattern
@@ -84,7 +91,11 @@ class Escpos:
             raise TypeError(f"not the options of escpos: {options!r}")
         self._total, self._returned, self._except = (
             re.compile(pattern, re.IGNORECASE)
-            for pattern in (options.total, options.returned, options.except_)
+            for pattern in (
+                options.total or TOTAL,
+                options.returned or RETURNED,
+                options.except_ or EXCEPT,
+            )
         )
         self._encoding = options.encoding
         self._currency = device.site.currency

@@ -31,23 +31,27 @@ class Skattedosan:
     def _hear(self, line: bytes | Damaged, side: Side) -> Iterator[Item]:
         for words in (line,) if isinstance(line, Damaged) else codec.read_line(line):
             if isinstance(words, Damaged):
-                if side is Side.HOST:  # what was asked is not known, and so not what the next answer is to
-                    self._journal.ask_else()
-                yield words
+                yield self._lose(words, side)
             elif (code := codec.return_code(words)) is not None:
                 yield from self._journal.answer(codec.refusal(code))
             else:
                 yield from self._asked(words, side)
 
+    def _lose(self, damage: Damaged, side: Side) -> Damaged:
+        """What the till said is not known, and so not what the next answer is to."""
+        if side is Side.HOST:
+            self._journal.ask_else()
+        return damage
+
     def _asked(self, words: Words, side: Side) -> Iterator[Item]:
-        self._journal.ask_else()
         if words[0].lower() != codec.RECEIPT:
+            self._journal.ask_else()
             yield OTHER
             return
         try:
             receipt = codec.receipt(words)
         except Noise as noise:
-            yield Damaged(noise.reason, len(" ".join(words)))
+            yield self._lose(Damaged(noise.reason, len(" ".join(words))), side)
         else:
             yield from self._journal.ask(receipt, apart=side is Side.HOST)
 
