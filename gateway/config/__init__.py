@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from gateway.config.checks import Reading
 from gateway.config.files import Merged, Tree, read
-from gateway.config.links import MqttOptions, SerialOptions, TcpOptions
+from gateway.config.links import GpioOptions, MqttOptions, SerialOptions, TcpOptions
 from gateway.config.members import Counter, Line
 from gateway.config.tables import (
     ClockTable,
@@ -34,6 +34,7 @@ from gateway.windows import Hours
 __all__ = [
     "Config",
     "Counter",
+    "GpioOptions",
     "Line",
     "Link",
     "MqttOptions",
@@ -52,7 +53,7 @@ class Link:
     """One link; `options` by what it goes over."""
 
     over: str
-    options: SerialOptions | TcpOptions | MqttOptions
+    options: SerialOptions | TcpOptions | MqttOptions | GpioOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from gateway.config.files import Key, Merged
 from gateway.config.hours import read_hours
-from gateway.config.links import ASKING, LINK_OPTIONS
+from gateway.config.links import ASKING, LINK_OPTIONS, WITH_PORTS
 from gateway.config.members import Counter, Surroundings, read_counter
 from gateway.config.secrets import place_files
 from gateway.config.tables import (
@@ -226,7 +226,7 @@ class Reading:
     def _ports(self, links: dict[str, tuple[str, Any]]) -> None:
         taken: dict[str, str] = {}
         for id_, (over, options) in links.items():
-            for port in options.ports if over in ASKING else ():
+            for port in options.ports if over in WITH_PORTS else ():
                 if port in taken:
                     self._note(("link", id_, "options", "port"), f"link {taken[port]} has this port too")
                 taken.setdefault(port, id_)

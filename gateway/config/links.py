@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from gateway.config.tables import Table, read_secret
 
 WEEK_S = 7 * 24 * 3600
 ASKING = ("serial", "tcp")  # their counters are asked in turn, every poll_s
+WITH_PORTS = (*ASKING, "gpio")  # each has its ports for itself
 
 
 def _port(text: str) -> str:
@@ -130,4 +132,38 @@ class MqttOptions(Table):
         return read_secret(self.password_file) if self.password_file else None
 
 
-LINK_OPTIONS: dict[str, type[Table]] = {"serial": SerialOptions, "tcp": TcpOptions, "mqtt": MqttOptions}
+class GpioOptions(Table):
+    """Dry contacts: lines of a GPIO chip, or the modem lines of a serial port."""
+
+    chip: str | None = Field(
+        None, min_length=1, description="GPIO character device; its contacts are numbers or names of lines"
+    )
+    port: str | None = Field(
+        None, min_length=1, description="instead of chip, a serial port: its contacts are cts, dsr, ri, dcd"
+    )
+    bias: Literal["pull-up", "pull-down", "none"] | None = Field(
+        None, description="resistor inside the chip: pull-up, pull-down or none; default: as it is"
+    )
+    poll_s: float = Field(0.02, gt=0, le=1, description="a port's contacts are looked at this often, seconds")
+
+    @model_validator(mode="after")
+    def _one(self) -> GpioOptions:
+        if (self.chip is None) == (self.port is None):
+            raise ValueError("chip: either a chip or a port")
+        if self.port and self.bias:
+            raise ValueError("bias: a port has no such resistors")
+        if self.chip and find_spec("gpiod") is None:
+            raise ValueError("chip: needs the package gpiod: pip install 'counter-gateway[gpio]'")
+        return self
+
+    @property
+    def ports(self) -> list[str]:
+        return [self.port] if self.port else []
+
+
+LINK_OPTIONS: dict[str, type[Table]] = {
+    "serial": SerialOptions,
+    "tcp": TcpOptions,
+    "mqtt": MqttOptions,
+    "gpio": GpioOptions,
+}
