@@ -254,14 +254,14 @@ class Modbus:
 def _problems(device: Device) -> Sequence[str]:
     """What a configuration must say, though `decode` can do without."""
     options = cast("ModbusOptions", device.options)
-    problems = []
+    problems = line_problems(device, options.map)
     if "map" not in options.model_fields_set:
-        problems.append(f"map: missing: {', '.join(MAPS)}, or a table of your own")
+        problems = [f"map: missing: {', '.join(MAPS)}, or a table of your own"]
     if options.framing is Framing.RTU and options.address not in codec.RTU_UNITS:
         problems.append(f"address: must be 1 to 247 with framing rtu, not {options.address}")
     if not device.lines and not (options.map.in_ or options.map.out):
         problems.append(missing(options.map))
-    return [*problems, *line_problems(device, options.map)]
+    return problems
 
 
 def _match(device: Device) -> Match:
