@@ -164,16 +164,23 @@ def _silence(
     return f"{name}: no reading in {seconds:g} s on link {link}" + (f": {why}" if why else "")
 
 
+class _NoSessions:
+    """Nothing is kept, so nothing is remembered."""
+
+    async def begin(self, _link: str, _present: bool) -> int:
+        return 1
+
+    async def forget(self, _link: str, _round: int) -> None:
+        return
+
+
 def _link(name: str, config: configuration.Config, roster: Roster, ingest: Listening) -> Link:
     from gateway.clock import Clock
     from gateway.links import open_link
 
-    async def no_session(_present: bool) -> int:
-        return 1
-
     link = _apart(name, config)
     clock = Clock(config.clock.trust)
-    return open_link(name, link, roster.sources(name), clock, ingest, config.gateway.id, no_session)
+    return open_link(name, link, roster.sources(name), clock, ingest, config.gateway.id, _NoSessions())
 
 
 def _apart(name: str, config: configuration.Config) -> configuration.Link:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from gateway.clock import Clock
@@ -36,13 +36,13 @@ def open_link(
     clock: Clock,
     ingest: Any,
     gateway_id: str,
-    begin_session: Callable[[bool], Awaitable[int]],
+    sessions: Any,
 ) -> Link:
     """The link `name`, nothing opened yet. Raises LinkError for a carrier that is not built."""
     if link.over == "mqtt":
         from gateway.links.mqtt import MqttLink
 
-        return MqttLink(name, link.options, sources, clock, ingest, begin_session, gateway_id=gateway_id)
+        return MqttLink(name, link.options, sources, clock, ingest, sessions, gateway_id=gateway_id)
     if link.over == "serial":
         from gateway.links.serial import SerialLink, Tap
 
@@ -52,4 +52,8 @@ def open_link(
         from gateway.links.tcp import TcpLink
 
         return TcpLink(name, link.options, sources, clock, ingest)
+    if link.over == "gpio":
+        from gateway.links.gpio import GpioLink
+
+        return GpioLink(name, link.options, sources, clock, ingest)
     raise LinkError(f"links over {link.over} are not built")

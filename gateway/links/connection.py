@@ -333,6 +333,16 @@ class Connection:
             if self._refused and self._loop.time() - self._asked_s >= RETRY_REFUSED_S:
                 self._subscribe(sorted(self._refused))
 
+    def ping(self) -> int:
+        """Ask for a sign of having heard all until now; how many were asked."""
+        self._wire.ping()
+        return self._wire.pings
+
+    @property
+    def pongs(self) -> int:
+        """How many pings were answered."""
+        return self._wire.pongs
+
     async def goodbye(self) -> None:
         """Lets what was taken be stored and acknowledged, so that a restart need not receive it again."""
         self._leaving = True

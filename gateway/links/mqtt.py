@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Protocol, cast
 
 from gateway.clock import Clock
 from gateway.driver import Message, Messages
-from gateway.errors import LinkError
+from gateway.errors import LinkError, StoreError
 from gateway.links.connection import Connection, MqttSettings, Tally
+from gateway.links.rounds import Rounds
 from gateway.links.supervise import LinkState, keep
 from gateway.links.topics import Directory, Source
 from gateway.links.wire import DUP_FLAG, RETAIN_FLAG, Publish
@@ -57,6 +59,16 @@ class Ingest(Protocol):
     ) -> None: ...
 
 
+class Sessions(Protocol):
+    """What is remembered of a link's messages until the broker has our acknowledgement."""
+
+    async def begin(self, link: str, present: bool) -> int:
+        """The number of the broker's session, a new one when `present` is False."""
+
+    async def forget(self, link: str, round_: int) -> None:
+        """Messages of earlier rounds cannot come again."""
+
+
 def nameless(item: Item) -> bool:
     """Has this reading neither time nor id, so that a redelivered copy looks like another reading?"""
     if isinstance(item, Crossings | Transactions):
@@ -70,10 +82,7 @@ def undatable(item: Item) -> bool:
 
 
 class MqttLink:
-    """One broker. `run` keeps it connected until `stop`; `state` is what health shows.
-
-    `begin_session(present)` returns the number of the broker's session, a new one when `present` is False.
-    """
+    """One broker. `run` keeps it connected until `stop`; `state` is what health shows."""
 
     def __init__(
         self,
@@ -82,7 +91,7 @@ class MqttLink:
         sources: Sequence[Source],
         clock: Clock,
         ingest: Ingest,
-        begin_session: Callable[[bool], Awaitable[int]],
+        sessions: Sessions,
         *,
         gateway_id: str,
         unwanted: Iterable[str] = (),
@@ -92,11 +101,12 @@ class MqttLink:
         self.client_id = options.client_id or f"{gateway_id}-{id}"
         self.state = LinkState()
         self.acknowledgements = Tally()
-        self._clock, self._ingest, self._begin_session = clock, ingest, begin_session
+        self._clock, self._ingest, self._sessions = clock, ingest, sessions
         self._directory = Directory(sources)
         self._unwanted = tuple(unwanted)
         self._strangers: set[str] = set()
-        self._session = 0
+        self._session = self._received = 0
+        self._rounds = Rounds()
         self._heard_s = 0.0
         self._cut_short = 0
         self._patience_s = options.silence_s
@@ -118,7 +128,8 @@ class MqttLink:
         self.connection = connection
         try:
             present = await connection.open()
-            self._session = await self._begin_session(present)
+            self._session = await self._sessions.begin(self.id, present)
+            self._rounds, self._received = Rounds(), 0
             if not present and self._session > 1:
                 log.warning("link %s: the broker has lost our session: messages may be missing", self.id)
             connection.begin(self._directory.filters, self._unwanted)
@@ -137,12 +148,22 @@ class MqttLink:
             while not stop.is_set() and not connection.lost.done():
                 await asyncio.wait(ends, timeout=every_s, return_when=asyncio.FIRST_COMPLETED)
                 connection.upkeep()
+                await self._forget_acknowledged(connection)
                 self._judge_silence(connection, loop.time())
         finally:
             stopping.cancel()
         if connection.lost.done():
             raise LinkError(self._explain(connection, loop.time() - began_s))
         await connection.goodbye()
+
+    async def _forget_acknowledged(self, connection: Connection) -> None:
+        """What the broker knows to be ours cannot come again; another message may look just like it."""
+        round_ = self._rounds.answered(connection.pongs, self._received)
+        if round_ is not None:
+            with suppress(StoreError):  # a failing card is no reason to let go of the broker
+                await self._sessions.forget(self.id, round_)
+        if self._rounds.wants_ping(self._received, len(connection.debts)):
+            self._rounds.sent(connection.ping())
 
     def _explain(self, connection: Connection, lived_s: float) -> str:
         """Brokers may drop the older of two clients with one id without a word: then both die young."""
@@ -178,6 +199,7 @@ class MqttLink:
         self._heard_s = asyncio.get_running_loop().time()
         self._patience_s = self.options.silence_s
         stamp = self._clock.stamp()
+        self._received += len(batch)
         find, owe, deliver = self._directory.find, connection.debts.owe, self._ingest.deliver
         for raw_topic, payload, mid, flags in batch:
             topic, sources = find(raw_topic)
@@ -196,7 +218,11 @@ class MqttLink:
                 if debt is not None and any(map(nameless, items)):
                     # packet ids have 16 bits; sources sharing a message must not share its memory
                     digest = blake2b(payload, digest_size=12).digest()
-                    delivery = Delivery(self._session, at << 16 | mid, digest, bool(flags & DUP_FLAG))
+                    rounds = self._rounds
+                    rounds.named_in = rounds.number
+                    delivery = Delivery(
+                        self._session, at << 16 | mid, digest, bool(flags & DUP_FLAG), rounds.number
+                    )
                 deliver(self.id, source, items, stamp, topic=topic, delivery=delivery, done=debt)
         if self._ingest.full:
             connection.hold(self._ingest.wait_room())

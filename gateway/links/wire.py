@@ -14,7 +14,7 @@ import time
 from typing import TypeAlias
 
 from paho.mqtt.client import Client, MQTTv5, MQTTv311
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 CHUNK_BYTES = 65_536
 LARGEST_CHUNK_BYTES = 4 << 20
@@ -70,6 +70,7 @@ class Wire(Client):
         self._skip = 0
         self._oversized: Publish | None = None
         self.ended: OSError | None = None  # why nothing more can be read
+        self.pings = self.pongs = 0  # sent and answered
 
     def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
         """paho's own leaves the socket open when the handshake fails, once for every attempt."""
@@ -212,6 +213,14 @@ class Wire(Client):
         packets = b"".join([_ACK.pack(PUBACK, 2, mid) for mid in mids])
         self._packet_queue(PUBACK, packets, mids[-1], 1)
         self.loop_write()
+
+    def _send_simple_command(self, command: int) -> MQTTErrorCode:
+        self.pings += command == PINGREQ  # also paho's own
+        return super()._send_simple_command(command)
+
+    def _handle_pingresp(self) -> MQTTErrorCode:
+        self.pongs += 1
+        return super()._handle_pingresp()
 
     def ping(self) -> None:
         """Keeps the connection alive while nothing is read, so without expecting the answer in time."""

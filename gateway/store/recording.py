@@ -75,6 +75,7 @@ class Recorder:
         names = parcel.delivery is not None and any(_needs_name(item) for item in parcel.bookings)
         if names and self._already_delivered(parcel):
             outcome.result = "duplicate"
+            self._remember_delivery(parcel)  # its acknowledgement is owed anew
             return outcome
         batch.now = parcel.stamp
         booked = self._book_all(batch, parcel, None) if parcel.stamp.trusted else hold(batch, parcel)

@@ -139,12 +139,16 @@ class Sessions:
     def __init__(self) -> None:
         self.generation = 0
         self.present: list[bool] = []
+        self.forgotten: list[int] = []
 
-    async def begin(self, present: bool) -> int:
+    async def begin(self, _link: str, present: bool) -> int:
         self.present.append(present)
         if not present:
             self.generation += 1
         return self.generation
+
+    async def forget(self, _link: str, round_: int) -> None:
+        self.forgotten.append(round_)
 
 
 async def until(condition: Callable[[], object], what: str = "", seconds: float = 20) -> None:
@@ -172,7 +176,7 @@ async def running(
     up: bool = True,
 ) -> AsyncIterator[Rig]:
     ingest, sessions = ingest or FakeIngest(), sessions or Sessions()
-    link = MqttLink("broker", settings, sources, Clock("always"), ingest, sessions.begin, gateway_id="test")
+    link = MqttLink("broker", settings, sources, Clock("always"), ingest, sessions, gateway_id="test")
     stop = asyncio.Event()
     task = asyncio.create_task(link.run(stop))
     try:
@@ -230,6 +234,24 @@ async def test_messages_come_through_in_order_and_are_acknowledged(mosquitto: Mo
         await until(lambda: again.ingest.delivered)
         assert again.ingest.numbers() == [300], "acknowledged messages came again"
         assert again.sessions.present == [False, True]
+
+
+@pytest.mark.needs("mosquitto")
+async def test_what_is_acknowledged_is_forgotten_and_what_is_not_is_kept(mosquitto: Mosquitto) -> None:
+    ingest = FakeIngest(by_hand=True)
+    async with running(Settings(mosquitto.port, keepalive_s=1), ingest=ingest) as rig:
+        await until(lambda: rig.sessions.forgotten == [1], "what came before this connection is remembered")
+        await publish(mosquitto.port, [b'{"ins": 1}'] * 2)
+        await until(lambda: len(ingest.delivered) == 2)
+        [first, second] = [one.delivery for one in ingest.delivered]
+        assert first
+        assert second
+        assert first.round == second.round >= 1
+        rounds = rig.link._rounds
+        await until(lambda: rounds.number >= first.round + 3, "no more pings")
+        assert rig.sessions.forgotten[-1] <= first.round, "forgotten before it was acknowledged"
+        ingest.commit()
+        await until(lambda: rig.sessions.forgotten[-1] > first.round, "remembered for ever")
 
 
 @pytest.mark.needs("mosquitto")

@@ -89,12 +89,12 @@ async def test_an_id_without_a_time_counts_once_whenever_it_comes_again(make_box
 
 async def test_a_redelivered_message_without_time_or_id_is_skipped_whole(make_box: MakeBox) -> None:
     box = await make_box(rules=[BEAM])
-    session = await box.store.begin_session("link", present=False)
+    session = await box.store.sessions.begin("link", present=False)
     reading = Crossings("door", "main", None, None, 1, basis=Basis.EVENT)
 
     async def deliver(mid: int, digest: bytes, *, dup: bool) -> str:
         box.pass_ms(10)
-        given = Delivery(await box.store.begin_session("link", present=True), mid, digest, dup)
+        given = Delivery(await box.store.sessions.begin("link", present=True), mid, digest, dup)
         return (await box.take_in(reading, reading, delivery=given)).result
 
     assert await deliver(1, b"x", dup=False) == "ok"
@@ -103,8 +103,34 @@ async def test_a_redelivered_message_without_time_or_id_is_skipped_whole(make_bo
     assert await deliver(1, b"y", dup=True) == "ok"  # another payload under a reused mid
     assert await deliver(2, b"x", dup=True) == "ok"  # its first delivery never reached the file
     assert books(box) == (6, 6, 0, 0)
-    assert await box.store.begin_session("link", present=False) == session + 1
+    assert await box.store.sessions.begin("link", present=False) == session + 1
     assert await deliver(2, b"x", dup=True) == "ok"  # a new session reuses its mids
+    box.balanced()
+
+
+async def test_a_delivery_is_remembered_until_it_is_acknowledged_and_no_longer(make_box: MakeBox) -> None:
+    """Brokers give a packet id again; two people in front of a beam look alike."""
+    box = await make_box(rules=[BEAM])
+    session = await box.store.sessions.begin("link", present=False)
+    person = Crossings("door", "main", None, None, 1, basis=Basis.EVENT)
+
+    async def deliver(round_: int, *, dup: bool) -> str:
+        box.pass_ms(10)
+        return (await box.take_in(person, delivery=Delivery(session, 1, b"x", dup, round_))).result
+
+    assert await deliver(3, dup=False) == "ok"
+    await box.store.sessions.forget("link", 3)
+    assert await deliver(3, dup=True) == "duplicate"
+    await box.restart()  # killed between the commit and the acknowledgement
+    assert await box.store.sessions.begin("link", present=True) == session
+    assert await deliver(0, dup=True) == "duplicate"
+    await box.store.sessions.forget("another", 9)
+    assert await deliver(1, dup=True) == "duplicate"
+    await box.store.sessions.forget("link", 1)
+    assert await deliver(1, dup=True) == "duplicate"  # its acknowledgement was owed anew
+    await box.store.sessions.forget("link", 2)
+    assert await deliver(2, dup=True) == "ok"  # the first we see of the next person
+    assert books(box) == (2, 2, 0, 0)
     box.balanced()
 
 
