@@ -33,8 +33,15 @@ class Module:
     overflow: list[bool] = field(default_factory=lambda: [False, False])
     faults: Faults = field(default_factory=Faults)
     written: list[str] = field(default_factory=list)  # commands that change a module: nobody should send them
-    reads: list[int] = field(default_factory=lambda: [0, 0])  # how often each total was told
+    heard: list[bool] = field(default_factory=lambda: [False, False])  # did the master get each total?
+    _told: int | None = None  # the channel asked last
     _pending: bytes = b""
+
+    def show(self, *totals: int) -> None:
+        """From now on it shows these totals, which nobody has heard yet."""
+        self.totals[:] = totals
+        self.heard[:] = [False] * len(totals)
+        self._told = None
 
     def hear(self, data: bytes) -> list[bytes]:
         """Requests end with CR; what precedes a lead character is somebody else's."""
@@ -82,10 +89,21 @@ class Module:
             text = text[:-2]
         if text[1:3].upper() != self.address.upper():
             return None
+        self._follow(text[0] + text[3:])
         reply = self._obey(text[0], text[3:])
         if reply is None:
             return None
         return (summed(reply) if self.checksum else reply).encode("latin-1") + b"\r"
+
+    def _follow(self, question: str) -> None:
+        """A master that goes on has heard the last answer; one that asks again, or begins anew, may not."""
+        told, self._told = self._told, int(question[1]) if question in ("#0", "#1") else None
+        if told is None or told == self._told:
+            return
+        if question != "$2":
+            self.heard[told] = True
+        elif not all(self.heard):
+            self.heard[:] = [False, False]
 
     def _obey(self, lead: str, command: str) -> str | None:
         channel = int(command[-1]) if command[-1:] in ("0", "1") else None
@@ -105,7 +123,6 @@ class Module:
     def _read(self, lead: str, command: str, channel: int) -> str | None:
         named = f"!{self.address}"
         if (lead, command) == ("#", ""):
-            self.reads[channel] += 1
             return ">" + self._number(self.totals[channel])
         if (lead, command) == ("$", "3"):
             return named + self._number(self.maximum[channel])

@@ -24,7 +24,7 @@ from simulators.timing import Clock
 from simulators.truth import Truth, Zone
 
 HISTORY_STEP_MS = 60_000
-LIVE_STEP_MS = 10_000
+LIVE_STEP_MS = 5_000
 TICK_S = 0.1
 
 SERIAL_DOORS = {  # line → (bus, address, channel counting in, channel counting out)
@@ -94,10 +94,7 @@ class Mall:
         return [self._corner, self._south, self._store, *self._tills.values()]
 
     def step(self) -> None:
-        now_ms = self.clock.now_ms()
-        if self._people:
-            for what in self.centre.until(now_ms):
-                self._happen(what)
+        now_ms = self._catch_up()
         self._report(now_ms - now_ms % LIVE_STEP_MS, LIVE_STEP_MS)
 
     def connect(self, publisher: Publisher) -> int:
@@ -105,9 +102,17 @@ class Mall:
 
         The last message of every device goes out twice, as after a lost acknowledgement.
         """
-        now_ms = self.clock.now_ms()
+        now_ms = self._catch_up()
         self.publisher = publisher
         return self._report(now_ms - now_ms % HISTORY_STEP_MS, HISTORY_STEP_MS, again=True)
+
+    def _catch_up(self) -> int:
+        """Everybody due by now has come: no device may close a minute in which somebody is still to cross."""
+        now_ms = self.clock.now_ms()
+        if self._people:
+            for what in self.centre.until(now_ms):
+                self._happen(what)
+        return now_ms
 
     def send_people_home(self) -> None:
         """Nobody crosses or buys from now on; counters go on reporting."""

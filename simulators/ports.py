@@ -12,28 +12,21 @@ from simulators.bus import Bus
 from simulators.dcon import Module
 
 Place = tuple[str, str, int, int]  # bus, address, channel counting in, channel counting out
-HEARD = 2  # a second question proves that the first answer arrived
 
 
 class Port(Bus[Module]):
-    """A bus that knows which of its figures have been read."""
+    """A bus that knows which of its figures have reached the master."""
 
     def count(self, address: str, channel: int) -> None:
         self.cross(address, ins=int(channel == 0), outs=int(channel == 1))
 
     def known(self, address: str) -> bool:
         """Was what both channels of this module show read, and the answer heard?"""
-        return min(self.devices[address].reads) >= HEARD
+        return all(self.devices[address].heard)
 
     def show(self, address: str, *totals: int) -> None:
         """From now on the module shows these totals, which nobody has read yet."""
-        module = self.devices[address]
-
-        def change() -> None:
-            module.totals[:] = totals
-            module.reads[:] = [0] * len(totals)
-
-        self.do(change)
+        self.do(lambda: self.devices[address].show(*totals))
 
 
 class Ports:

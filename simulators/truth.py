@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,13 +27,18 @@ class Zone:
 
 @dataclass(slots=True)
 class Truth:
-    """Adds up persons and sales; `write` gives one JSON object a line: zone, size_s, start and the facts."""
+    """Adds up persons and sales; `write` gives one JSON object a line: zone, size_s, start and the facts.
+
+    `lines`: (line, direction) → persons, as the line itself is turned.
+    """
 
     zones: Mapping[str, Zone]
     size_s: int
     sums: dict[str, dict[int, dict[str, int]]] = field(default_factory=dict)
+    lines: Counter[tuple[str, Direction]] = field(default_factory=Counter)
 
     def cross(self, line: str, at_ms: int, direction: Direction, persons: int = 1) -> None:
+        self.lines[line, direction] += persons
         other: Direction = "out" if direction == "in" else "in"
         for name, zone in self.zones.items():
             if line in zone.entrances:

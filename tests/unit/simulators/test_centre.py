@@ -6,6 +6,9 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
+from simulators.dcon import Module
 from simulators.devices import JsonTill, Recorder, XovisSensor
 from simulators.mall import SERIAL_DOORS, SHOPS, ZONES, open_mall
 from simulators.people import Centre, Crossing, Sale
@@ -90,3 +93,58 @@ def test_a_door_counts_for_the_truth_once_its_module_was_read(tmp_path: Path) ->
         assert sum(sum(module.crossed) for module in modules) == 0
         assert door_s > 0
         assert not mall.ready()
+
+
+@pytest.mark.parametrize(
+    ("questions", "heard"),
+    [
+        ("$2 #0 #1 #0", True),
+        ("$2 #0 #1 $51", True),
+        ("$2 #0 #0 #1 #1 #0", True),  # a doubtful master asks everything twice
+        ("$2 #0 #1", False),
+        ("$2 #0 #1 #1", False),
+        ("$2 #0 #1 $2 #0 #1", False),  # the second answer was lost: it begins anew
+        ("$2 #0 $2 #0 #1", False),
+        ("$2 #0 #1 #0 $2", True),  # once known, for ever known
+    ],
+)
+def test_a_total_is_heard_when_the_master_goes_on_to_something_else(questions: str, heard: bool) -> None:
+    module = Module("01")
+    for question in questions.split():
+        module.hear(f"{question[0]}01{question[1:]}\r".encode())
+    assert all(module.heard) is heard
+
+
+class StepClock(Clock):
+    """Time goes on when told to."""
+
+    at_ms = NOON
+
+    def now_ms(self) -> int:
+        return self.at_ms
+
+
+class Collector:
+    """Keeps what would have been published."""
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        if topic == "acme/shop-04":
+            self.payloads.append(payload)
+
+
+def test_who_crosses_just_before_the_network_comes_back_is_reported() -> None:
+    clock = StepClock()
+    mall = open_mall(clock, {}, 1, ZONE, 60)
+    while mall.truth.totals()["shop-04"]["ins"] < 100:
+        clock.at_ms += 60_000
+        mall.step()
+    before = mall.truth.totals()["shop-04"]["ins"]
+    clock.at_ms += 180_000  # and nobody looked
+    told = Collector()
+    mall.connect(told)  # type: ignore[arg-type]
+    fresh = set(told.payloads)
+    rows = [line for payload in fresh for data in json.loads(payload)["Data"] for line in data["Lines"]]
+    assert sum(row["In"] for row in rows) == mall.truth.totals()["shop-04"]["ins"] > before
