@@ -10,11 +10,11 @@ from typing import Any
 
 from gateway.clock import Clock
 from gateway.config import SerialOptions
-from gateway.driver import Driver
+from gateway.driver import Driver, Side
 from gateway.links import Link
 from gateway.links.serial import SerialLink, Tap
 from gateway.links.supervise import Backoff
-from gateway.model import Item, Register, Stamp
+from gateway.model import Ignored, Item, Register, Stamp
 
 SOON_S = 20.0
 
@@ -59,6 +59,21 @@ class Ingest:
 
     def has(self, kind: type) -> bool:
         return any(isinstance(item, kind) for _, item in self.delivered)
+
+
+class Lines:
+    """A device that speaks unasked: each line is an item."""
+
+    def __init__(self) -> None:
+        self.heard = b""
+        self.sides: set[Side] = set()
+        self._rest = b""
+
+    def feed(self, data: bytes, at_ms: int, side: Side = Side.DEVICE) -> Iterable[Item]:
+        self.heard += data
+        self.sides.add(side)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [Ignored(line.decode("latin-1")) for line in lines]
 
 
 def quick() -> Backoff:

@@ -7,7 +7,6 @@ import itertools
 import os
 import pty
 import tty
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,12 @@ import pytest
 import serial
 
 from drivers.dcon.family import FAMILY, DconLine, DconOptions
-from gateway.driver import Device, Side
+from gateway.driver import Device
 from gateway.links.bytelink import Turn
-from gateway.model import Damaged, DeviceState, Ignored, Item, Register, Status
+from gateway.model import Damaged, DeviceState, Ignored, Register, Status
 from simulators.bus import Bus
 from simulators.dcon import Module
-from tests.serial_rig import Settings, Source, running, until
+from tests.serial_rig import Lines, Settings, Source, running, until
 
 
 def beam(address: str, **options: Any) -> Source:
@@ -212,17 +211,6 @@ async def test_a_full_queue_stops_the_asking() -> None:
             assert len(ingest.totals("01")) == heard
             ingest.room.set()
             await until(lambda: len(ingest.totals("01")) > heard)
-
-
-class Lines:
-    """A device that speaks unasked: each line is an item."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes, at_ms: int, side: Side = Side.DEVICE) -> Iterable[Item]:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        return [Ignored(line.decode()) for line in lines]
 
 
 async def test_what_a_speaking_device_said_before_it_was_unplugged_is_kept() -> None:
