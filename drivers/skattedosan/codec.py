@@ -1,8 +1,12 @@
-"""Lines of words with their CRC: `kd … 0xXXXX` CR LF from the till, `0 … 0xXXXX` CR from the unit."""
+"""Lines of words with their CRC: `kd … 0xXXXX` CR LF from the till, `0 … 0xXXXX` CR from the unit.
+
+CRC-16 with polynomial 1021, start 0, over the text and the blank before it.
+"""
 
 from __future__ import annotations
 
 import re
+from binascii import crc_hqx
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -10,7 +14,6 @@ from drivers.bodies import Noise
 from drivers.journal import SignedReceipt
 from gateway.model import Damaged, DamageReason
 
-POLYNOMIAL = 0x1021  # start value 0, over the text including the blank before the CRC
 RECEIPT = "kd"
 RECEIPT_WORDS = 12
 REFUSALS = {
@@ -37,16 +40,6 @@ _TAIL = re.compile(rb"(.* )0x([0-9A-Fa-f]{4})", re.DOTALL)
 _CODE = re.compile(r"-?[0-9]{1,2}", re.ASCII)
 
 
-def crc16(text: bytes) -> int:
-    crc = 0
-    for byte in text:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1) ^ POLYNOMIAL if crc & 0x8000 else crc << 1
-        crc &= 0xFFFF
-    return crc
-
-
 def read_line(line: bytes) -> Iterator[Words | Damaged]:
     """A line without its end. Noise before it is told, and does not spoil it where its start can be seen."""
     found = _TAIL.fullmatch(line)
@@ -55,7 +48,7 @@ def read_line(line: bytes) -> Iterator[Words | Damaged]:
         return
     text, crc = found[1], int(found[2], 16)
     for start in _starts(text):
-        if crc16(text[start:]) == crc and (words := text[start:].decode("ascii").split()):
+        if crc_hqx(text[start:], 0) == crc and (words := text[start:].decode("ascii").split()):
             if start:
                 yield Damaged(DamageReason.SYNTAX, start)
             yield tuple(words)

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.driver import Device, Side, Site, Stream, load_family
 from gateway.model import Damaged, DamageReason, DeviceState, Ignored, Item, Status, Transactions
+from simulators import cleancash, skattedosan
 
 FILE = Path(__file__).parents[2] / "vectors" / "serial-pos-control-units.json"
 VECTORS: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
@@ -272,3 +275,107 @@ def test_absurd_fields_under_a_right_sum_are_damage(family: str, frame: str, rea
     heard = Tap(family).hear(frame)
     assert [item.reason for item in heard if isinstance(item, Damaged)] == [reason]
     assert not sales(heard)
+
+
+def receipt(number: int, *, till: str = "7", total: int = 100, kind: str = "normal") -> str:
+    """One CCSP 2 frame of a simulated till."""
+    made = cleancash.Till(till).steps(cleancash.Slip(number, total, kind))
+    return made[0].decode("ascii")
+
+
+def test_a_gap_is_told_until_fifty_receipts_came_without_one() -> None:
+    tap = Tap("cleancash")
+    tap.hear(receipt(1))
+    said = [told(tap.hear(receipt(number))) for number in range(5, 56)]
+    assert said[0] == [(DeviceState.DEGRADED, f"3 receipts missed; {UNCONFIRMED}")]
+    assert [at for at, statuses in enumerate(said) if statuses] == [0, 50]
+    assert said[50] == [(DeviceState.OK, UNCONFIRMED)]
+
+
+@pytest.mark.parametrize("numbers", [(100, 1, 2), (1, 5000, 5001)])
+def test_numbers_that_begin_anew_are_no_gap_and_no_retry(numbers: tuple[int, ...]) -> None:
+    tap = Tap("cleancash")
+    heard = [item for number in numbers for item in tap.hear(receipt(number))]
+    assert len({item.key for item in heard if isinstance(item, Transactions)}) == 3
+    assert told(heard) == [(DeviceState.OK, UNCONFIRMED)]
+
+
+def test_tills_that_share_a_unit_have_numbers_of_their_own() -> None:
+    tap = Tap("cleancash")
+    frames = [receipt(number, till=till) for number in (1, 2) for till in ("7", "8")]
+    heard = [item for frame in frames for item in tap.hear(frame)]
+    assert len({item.key for item in heard if isinstance(item, Transactions)}) == 4
+    assert told(heard) == [(DeviceState.OK, UNCONFIRMED)]
+
+
+def test_copies_in_the_tills_own_series_leave_no_gap() -> None:
+    tap = Tap("cleancash")
+    heard = [
+        item
+        for number, kind in enumerate(("normal", "kopia", "normal", "normal"), 1)
+        for item in tap.hear(receipt(number, kind=kind))
+    ]
+    assert len(sales(heard)) == 3
+    assert told(heard) == [(DeviceState.OK, UNCONFIRMED)]
+
+
+@pytest.mark.parametrize(
+    ("total", "kind", "reason"),
+    [(0, "normal", "receipt over nothing"), (100, "faktura", "receipt of an unknown type")],
+)
+def test_what_is_neither_sale_nor_return_is_ignored(total: int, kind: str, reason: str) -> None:
+    assert Ignored(reason) in Tap("cleancash").hear(receipt(1, total=total, kind=kind))
+
+
+def test_a_retry_stamped_in_another_minute_is_still_one() -> None:
+    tap = Tap("cleancash")
+    frame = receipt(1)
+    later = cleancash.framed(
+        frame.split("#", 3)[3].rpartition("#")[0].replace("202611231001", "202611231002")
+    )
+    assert sales(tap.hear(frame)) == [(1, 0, 100)]
+    assert tap.hear(later.decode("ascii")) == [AGAIN]
+
+
+attempts = st.lists(st.sampled_from(["yes", "no", "lost"]), min_size=1, max_size=4)
+
+
+@given(receipts=st.lists(attempts, max_size=8), cut=st.integers(1, 40), one_wire=st.booleans())
+def test_whatever_is_refused_lost_and_repeated_the_books_hold_what_was_signed(
+    receipts: list[list[str]], cut: int, one_wire: bool
+) -> None:
+    """`lost`: the unit signs, nobody hears it, and the till asks again; each receipt is signed in the end."""
+    tap = Tap("cleancash")
+    heard: list[Item] = []
+    yes, no = tap.frames["registered"], tap.frames["not operational"]
+
+    def say(text: str, side: Side) -> None:
+        for at in range(0, len(text), cut):
+            heard.extend(tap.hear(text[at : at + cut], Side.DEVICE if one_wire else side))
+
+    for number, answers in enumerate(receipts, 1):
+        for answer in (*answers, "yes"):
+            say(receipt(number), Side.HOST)
+            if answer in ("yes", "no"):
+                say(yes if answer == "yes" else no, Side.DEVICE)
+            if answer == "yes":
+                break
+    books = {item.key: item for item in heard if isinstance(item, Transactions)}
+    assert sales(list(books.values())) == [(1, 0, 100)] * len(receipts)
+
+
+def test_the_simulated_units_speak_as_in_the_sources() -> None:
+    said = {
+        family: {name: text.encode("ascii") for name, text in VECTORS[family].items()}
+        for family in ("cleancash", "skattedosan")
+    }
+    ccsp, words = said["cleancash"], said["skattedosan"]
+    unit = cleancash.Unit(refuse="006", state="4")
+    assert unit.hear(ccsp["status"][:5]) == []
+    assert unit.hear(ccsp["status"][5:] + ccsp["sale"]) == [ccsp["unit fatal"], ccsp["not operational"]]
+    assert unit.hear(ccsp["start"] + ccsp["header"]) == [ccsp["acknowledged"]] * 2
+    other = skattedosan.Unit(refuse="-2")
+    assert other.hear(words["sale"]) == [words["CRC error"]]
+    assert other.hear(words["version"].replace(b"5F", b"5E")) == [words["CRC error"]]
+    assert skattedosan.line("ver").encode("ascii") + b"\r\n" == words["version"]
+    assert cleancash.Till(version=1).steps(cleancash.Slip(1, 100))[::2] == [ccsp["start"], ccsp["sign"]]
