@@ -16,7 +16,7 @@ from gateway.errors import StoreError
 from gateway.model import Adopted, Event, LineRule, Parcel, Receipt, Stamp, ZoneSpec
 from gateway.store import outbox
 from gateway.store.aggregates import Closer
-from gateway.store.configuring import Configurer
+from gateway.store.configuring import Configurer, Wanted
 from gateway.store.memory import Memory
 from gateway.store.plan import (
     Books,
@@ -63,6 +63,7 @@ class Store:
         self._con, self.path, self._lock_fd, self._faults = con, path, lock_fd, faults
         self._memory = Memory(con)
         self._stale = False  # what is remembered may be ahead of the file
+        self._configurer = Configurer(con, self._memory)
         self._recorder = Recorder(con, self._memory)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
@@ -85,7 +86,7 @@ class Store:
     ) -> Store:
         descriptor = lock(data_dir)
         try:
-            con = open_buffer(data_dir, now.wall_ms, simulated, faults, max_bytes)
+            con = open_buffer(data_dir, now, simulated, faults, max_bytes)
             return cls(con, data_dir / FILE, descriptor, faults)
         except BaseException:
             os.close(descriptor)
@@ -93,7 +94,7 @@ class Store:
 
     @property
     def generation(self) -> int:
-        """Creation second of the buffer: precedes the revision in every comparison."""
+        """Creation second of the buffer, which precedes the revision in comparisons; 0: not yet known."""
         return self._memory.generation
 
     def reader(self) -> Reader:
@@ -110,9 +111,12 @@ class Store:
         now: Stamp,
         hours: Mapping[str, Hours] | None = None,
     ) -> None:
-        """Bring the buffer in line with the configuration; `hours` by zone id."""
-        args = (list(rules), list(zones), upstreams, list(sizes_s), grid, hours or {})
-        await self._write(lambda: Configurer(self._con, self._memory, now).apply(*args))
+        """Bring the buffer in line with the configuration; `hours` by zone id.
+
+        While `now` is not believed only lines are made known; the rest follows with the first moment that is.
+        """
+        wanted = Wanted(list(rules), list(zones), upstreams, list(sizes_s), grid, hours or {})
+        await self._write(lambda: self._configurer.take(wanted, now))
 
     async def record(self, parcels: list[Parcel]) -> list[Recorded]:
         """One transaction. A batch that fails for what is in it is redone parcel by parcel."""
@@ -120,7 +124,7 @@ class Store:
 
     async def close(self, now: Stamp, limit: int = 500) -> ClosedSummary:
         """Restate dirty windows and close due ones, at most `limit` in one transaction."""
-        return await self._write(lambda: Closer(self._con, self._memory).close(now, limit))
+        return await self._write(lambda: Closer(self._con, self._memory).close(now, limit), now)
 
     async def take(self, upstream: str, limit: int, *, live: bool, live_from_ms: int) -> list[Event]:
         """Pending events: live ones (from `live_from_ms` on) newest first, or the backlog oldest first."""
@@ -151,13 +155,13 @@ class Store:
 
     async def prune(self, now: Stamp) -> int:
         """Make room; returns readings removed."""
-        return await self._write(lambda: prune(self._con, self._memory, now))
+        return await self._write(lambda: prune(self._con, self._memory, now), now)
 
     async def hold_release(self, now: Stamp) -> int:
         """Book what was held while the clock was not believed; returns parcels released."""
         if not self._memory.held or not now.trusted:
             return 0
-        return await self._write(lambda: release_held(self._con, self._memory, self._recorder, now))
+        return await self._write(lambda: release_held(self._con, self._memory, self._recorder, now), now)
 
     @property
     def sessions(self) -> Sessions:
@@ -192,8 +196,20 @@ class Store:
             asyncio.get_running_loop().run_in_executor(self._thread, self._guard, work)
         )
 
-    async def _write(self, work: Callable[[], T]) -> T:
-        return await self._run(lambda: self._transaction(work))
+    async def _write(self, work: Callable[[], T], now: Stamp | None = None) -> T:
+        """One transaction; `now` when the work needs a believed moment."""
+
+        def step() -> T:
+            self._catch_up(now)
+            return self._transaction(work)
+
+        return await self._run(step)
+
+    def _catch_up(self, now: Stamp | None) -> None:
+        """A configuration that came before the time was known is applied before anything gets a time."""
+        if now is not None and now.trusted and self._configurer.waiting is not None:
+            self._transaction(lambda: self._configurer.catch_up(now))
+            self._configurer.waiting = None
 
     def _guard(self, work: Callable[[], T]) -> T:
         """Faults of the card are ours to name; anything else is a bug and ends the process."""
@@ -227,6 +243,8 @@ class Store:
             self._stale = False
 
     def _record(self, parcels: list[Parcel]) -> list[Recorded]:
+        if self._configurer.waiting is not None:
+            self._catch_up(next((parcel.stamp for parcel in parcels if parcel.stamp.trusted), None))
         try:
             return self._transaction(lambda: self._recorder.record(parcels))
         except Exception as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from gateway.model import LineRule, Stamp, ZoneSpec
 from gateway.store.memory import Memory
@@ -16,36 +16,64 @@ from gateway.windows import Hours, day_of, floor_ms, next_edge_ms
 SUBSCRIBED = "SELECT upstream_id, zone_id, size_s FROM subscriptions"
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a configuration asks of the buffer; `hours` by zone id."""
+
+    rules: Sequence[LineRule]
+    zones: Sequence[ZoneSpec]
+    upstreams: Mapping[str, UpstreamPlan]
+    sizes_s: Sequence[int]
+    grid: Grid
+    hours: Mapping[str, Hours]
+
+
 class Configurer:
-    """One transaction; the caller begins, commits and reloads the memory."""
+    """Each method is one transaction; the caller begins and commits."""
 
-    def __init__(self, con: sqlite3.Connection, memory: Memory, now: Stamp) -> None:
-        self.con, self.memory, self.now = con, memory, now
-        self.first = not memory.grids
+    def __init__(self, con: sqlite3.Connection, memory: Memory) -> None:
+        self.con, self.memory = con, memory
+        self.now = Stamp("", 0, 0)
+        self.first = True
+        self.waiting: Wanted | None = None  # came before the time was known
 
-    def apply(
-        self,
-        rules: Iterable[LineRule],
-        zones: Iterable[ZoneSpec],
-        upstreams: Mapping[str, UpstreamPlan],
-        sizes_s: Iterable[int],
-        grid: Grid,
-        hours: Mapping[str, Hours],
-    ) -> None:
-        memory = self.memory
-        memory.plan, memory.hours = grid, dict(hours)
+    def take(self, wanted: Wanted, now: Stamp) -> None:
+        """Apply it; what begins at a moment waits until one is believed."""
+        if now.trusted:
+            self._apply(wanted, now)
+            return
+        self.waiting = wanted
+        self._set_rules(wanted)
+        self.memory.load()
+
+    def catch_up(self, now: Stamp) -> None:
+        """The first believed moment. The caller forgets what waited once it is committed."""
+        if self.waiting is not None:
+            self._apply(self.waiting, now)
+
+    def _apply(self, wanted: Wanted, now: Stamp) -> None:
+        memory, grid = self.memory, wanted.grid
+        self.now, self.first = now, not memory.grids
+        memory.plan, memory.hours = grid, dict(wanted.hours)
         plan = json.dumps(asdict(grid))
         self.con.execute("INSERT OR REPLACE INTO meta VALUES ('plan', ?)", (plan,))
-        memory.rules = {(rule.till, rule.counter, rule.line): rule for rule in rules}
-        self._add_lines()
-        sizes = {grid.size_s, *sizes_s, *(size for plan in upstreams.values() for size in plan.sizes_s)}
+        if not memory.generation:  # the buffer was begun while nobody knew the time
+            generation = str(now.wall_ms // 1000)
+            self.con.execute("UPDATE meta SET value=? WHERE name='generation'", (generation,))
+        self._set_rules(wanted)
+        upstreams = wanted.upstreams
+        sizes = {grid.size_s, *wanted.sizes_s, *(size for one in upstreams.values() for size in one.sizes_s)}
         self._set_grids(sizes, grid)
         memory.load()
         self._begin_lines()
-        self._set_zones(list(zones))
+        self._set_zones(wanted.zones)
         memory.load()
         self._set_upstreams(upstreams, grid)
         memory.load()
+
+    def _set_rules(self, wanted: Wanted) -> None:
+        self.memory.rules = {(rule.till, rule.counter, rule.line): rule for rule in wanted.rules}
+        self._add_lines()
 
     def _add_lines(self) -> None:
         for till, counter, line in self.memory.rules:
@@ -88,7 +116,7 @@ class Configurer:
             for grid in newest_first
         ]
 
-    def _set_zones(self, zones: list[ZoneSpec]) -> None:
+    def _set_zones(self, zones: Sequence[ZoneSpec]) -> None:
         self.con.execute("UPDATE zones SET active=0")
         for zone in zones:
             row = (zone.id, zone.kind, zone.name, zone.parent, json.dumps(zone.was))

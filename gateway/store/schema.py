@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 
 from gateway.errors import BufferInUse, BufferRefused, StoreError
+from gateway.model import Stamp
 
 log = logging.getLogger("gateway.store")
 
@@ -229,7 +230,7 @@ def set_aside(path: Path, wall_ms: int, why: str) -> None:
 
 def open_buffer(
     data_dir: Path,
-    wall_ms: int,
+    now: Stamp,
     simulated: str | None,
     faults: frozenset[str] = frozenset(),
     max_bytes: int = DEFAULT_MAX_BYTES,
@@ -237,8 +238,8 @@ def open_buffer(
     """The usable buffer of this directory. Raises BufferRefused, StoreError."""
     path = data_dir / FILE
     try:
-        con = _open_sound(path, wall_ms, faults, max_bytes)
-        _mark(con, wall_ms, simulated)
+        con = _open_sound(path, now.wall_ms, faults, max_bytes)
+        _mark(con, now, simulated)
     except sqlite3.Error as error:
         raise StoreError(f"the buffer {path} cannot be opened: {error}") from error
     return con
@@ -265,7 +266,7 @@ def _open_sound(path: Path, wall_ms: int, faults: frozenset[str], max_bytes: int
     return con
 
 
-def _mark(con: sqlite3.Connection, wall_ms: int, simulated: str | None) -> None:
+def _mark(con: sqlite3.Connection, now: Stamp, simulated: str | None) -> None:
     """A new buffer gets its generation and its kind; an old one must be of the same kind."""
     row = con.execute("SELECT value FROM meta WHERE name='simulated'").fetchone()
     mark = "" if simulated is None else "simulated"
@@ -276,7 +277,7 @@ def _mark(con: sqlite3.Connection, wall_ms: int, simulated: str | None) -> None:
                 "INSERT INTO meta VALUES (?,?)",
                 [
                     ("simulated", mark),
-                    ("generation", str(wall_ms // 1000)),
+                    ("generation", str(now.wall_ms // 1000 if now.trusted else 0)),
                     ("frozen_ms", "0"),
                     ("trusted_ms", "0"),
                 ],
