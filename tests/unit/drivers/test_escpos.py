@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from drivers.escpos.codec import LARGEST_PAYLOAD
@@ -164,3 +166,23 @@ def test_no_length_swallows_the_day(command: str, reason: DamageReason | None) -
     items = hear(raw + b"\n" + RECEIPT)
     assert [item.reason for item in items if isinstance(item, Damaged)] == ([reason] if reason else [])
     assert sales(items) == [(1, 0, 3900)]
+
+
+NO_CUTS = [bytes.fromhex(text) for kind in ("drawer", "payloads") for text in VECTORS[kind].values()]
+
+
+@given(
+    prints=st.lists(st.tuples(st.booleans(), st.lists(st.sampled_from(NO_CUTS), max_size=5)), max_size=6),
+    step=st.integers(1, 50),
+)
+def test_receipts_are_the_prints_with_a_total_whatever_is_between_and_however_it_is_cut(
+    prints: list[tuple[bool, list[bytes]]], step: int
+) -> None:
+    stream = b"".join(
+        b"Kaffe\n" + b"".join(between) + (b"Totalt 39,00\n" if total else b"") + CUT
+        for total, between in prints
+    )
+    driver = opened()
+    items = [item for at in range(0, len(stream), step) for item in hear(stream[at : at + step], driver)]
+    assert sales(items) == [(1, 0, 3900)] * sum(total for total, _ in prints)
+    assert items.count(NO_TOTAL) == sum(not total for total, _ in prints)
