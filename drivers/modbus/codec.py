@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from gateway.model import Damaged, DamageReason
 
-MAX_REPLY_BYTES = 520  # twice the longest frame: more is no reply, and nothing of it is kept
+MAX_REPLY_BYTES = 320  # the longest frame and some noise: more is no reply, and nothing of it is kept
 MAX_REGISTERS, MAX_BITS = 125, 2000  # of one request
 RTU_UNITS = range(1, 248)  # 0 is a broadcast, above is reserved
 EXCEPTION = 0x80

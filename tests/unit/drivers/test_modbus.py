@@ -131,6 +131,17 @@ def test_a_32_bit_total_is_never_torn(name: str) -> None:
         assert before[1] <= (door.total_out or 0) <= unit.totals[1]
 
 
+def test_who_reads_the_halves_of_a_total_one_by_one_reads_two_moments() -> None:
+    """The simulated trap bites: high word first, then low word, as in the maker's kit."""
+    unit = Unit(totals=[0xFFFF, 0], restless=1)
+    high, low = (
+        int.from_bytes((heard(unit)(framed(f"01 03 00 {address} 00 01")) or b"")[3:5], "big")
+        for address in ("45", "44")
+    )
+    assert (high, low) == (0, 0)
+    assert unit.totals[0] == 0x1_0001
+
+
 def test_a_trumeter_is_asked_for_one_value_at_a_time() -> None:
     unit = Unit(layout="trumeter-898x", totals=[5, 6])
     lines = {"main": {"in": "main", "out": "secondary"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from drivers.modbus.family import FAMILY, ModbusOptions
 from drivers.modbus.lines import ModbusLine
+from gateway import config
 from gateway.driver import Device
 from gateway.errors import ConfigurationError
 
@@ -73,3 +75,21 @@ def test_a_configuration_must_name_its_map_and_its_lines() -> None:
     lineless = Device(ModbusOptions.model_validate({"map": "adam-4080"}))
     assert [problem.partition(":")[0] for problem in FAMILY.problems(lineless)] == ["in"]
     assert FAMILY.problems(Device(ModbusOptions.model_validate({"map": "lot", "address": 7}))) == []
+
+
+def test_check_names_the_key_of_a_mistake_inside_a_map_of_ones_own(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "config/examples/modbus.toml").read_text()
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        text.replace("totals.left = { function = 4, address", "totals.left = { function = 6, adress")
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(path)
+    told = [
+        problem.removeprefix(f"{path}: counter.gate.map.totals.left.") for problem in caught.value.problems
+    ]
+    assert set(told) == {
+        "function: must be one of 3, 4, not 6",
+        "address: missing",
+        "adress: unknown key (did you mean address?)",
+    }
