@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import pty
-import tty
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +13,10 @@ import serial
 from drivers.dcon.family import FAMILY, DconLine, DconOptions
 from gateway.driver import Device
 from gateway.links.bytelink import Turn
-from gateway.model import Damaged, DeviceState, Ignored, Register, Status
+from gateway.model import Damaged, DeviceState, Register, Status
 from simulators.bus import Bus
 from simulators.dcon import Module
-from tests.serial_rig import Lines, Settings, Source, running, until
+from tests.serial_rig import Settings, Source, running, until
 
 
 def beam(address: str, **options: Any) -> Source:
@@ -211,22 +208,6 @@ async def test_a_full_queue_stops_the_asking() -> None:
             assert len(ingest.totals("01")) == heard
             ingest.room.set()
             await until(lambda: len(ingest.totals("01")) > heard)
-
-
-async def test_what_a_speaking_device_said_before_it_was_unplugged_is_kept() -> None:
-    master, slave = pty.openpty()
-    tty.setraw(slave)
-    path = os.ttyname(slave)
-    async with running(Settings(path), [Source(Lines(), ("beam",))]) as (link, ingest):
-        await until(lambda: link.state.up)
-        os.write(master, b"one\ntw")
-        await until(lambda: ingest.delivered)
-        os.write(master, b"o\nthree\nfo")
-        await until(lambda: len(ingest.delivered) == 3)
-        os.close(master)
-        os.close(slave)
-        await until(lambda: not link.state.up)
-        assert [item for _, item in ingest.delivered] == [Ignored("one"), Ignored("two"), Ignored("three")]
 
 
 def test_the_grid_of_polls_does_not_drift() -> None:
