@@ -27,6 +27,7 @@ FAMILIES = {  # name → module:function, which makes devices of addresses and o
     "hpc168": "simulators.hpc168:devices",
     "lines": "simulators.lines:devices",
     "modbus": "simulators.modbus:devices",
+    "pulse": "simulators.pulse:devices",
     "skattedosan": "simulators.skattedosan:devices",
     "terabee": "simulators.terabee:devices",
 }
