@@ -106,6 +106,16 @@ def test_what_writes_is_no_question_of_ours(vector: str) -> None:
     assert list(answer) == [Ignored("not a question of ours")]
 
 
+def test_a_door_is_one_register_with_its_wrap_and_what_it_is_read_from() -> None:
+    unit = Unit("7", totals=[70_000, 12])
+    asked, items = poll(opened(map="lot", address=7), heard(unit))
+    assert len(asked) == 3  # totals, beams, errors
+    assert items == [
+        Status("7", None, DeviceState.OK),
+        Register("7", "main", None, 70_000, 12, epoch="7/3:68:32l,3:70:32l", modulus=1 << 32),
+    ]
+
+
 @pytest.mark.parametrize("name", sorted(set(LAYOUTS) - {"lot"}))
 def test_each_layout_of_the_simulator_is_read_by_the_map_of_its_name(name: str) -> None:
     first, second = list(MAPS[name]["totals"])[:2]

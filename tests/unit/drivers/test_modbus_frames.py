@@ -188,3 +188,10 @@ def test_no_bytes_make_a_reply_fail_and_a_sound_one_is_found_among_them(before: 
     if codec._pdu_in(LOT, before) is None and not before.endswith((b"\x01", b"\x01\x03", b"\x01\x83")):
         found = codec.read_reply(LOT, before + LOT_REPLY + after)
         assert found == (5, 1, 0xFFFF, 0)
+
+
+@given(data=st.binary(max_size=80))
+def test_no_bytes_make_a_reply_over_tcp_fail(data: bytes) -> None:
+    asked = Asked(LOT.question, Framing.TCP, 7)
+    assert codec.whole(asked, data) in (True, False)
+    assert not isinstance(codec.read_reply(asked, data), tuple) or over_tcp(7, 1, PDU)[:7] in data
