@@ -6,11 +6,13 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from gateway.health import rfc3339
 from gateway.web.routes import serving
 from tests.brokers import find_program
 from tests.health_sample import FakeHealth, sample
@@ -133,6 +135,51 @@ async def test_another_zone_is_charted(seen: Seen) -> None:
     while "shop-1" not in {zone for zone, *_ in seen.source.asked}:
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.05)
+
+
+async def test_a_page_without_an_answer_says_that_it_is_waiting(seen: Seen) -> None:
+    await seen.page.route("**/api/**", lambda route: asyncio.ensure_future(route.abort()))
+    await seen.page.reload()
+    await expect(seen.page.locator("#loading")).to_have_text("Henter tallene …")
+    await expect(seen.page.locator("main")).to_be_hidden()
+    await expect(seen.page.locator("#stale")).to_be_visible(timeout=WAIT_MS)
+    await seen.page.unroute("**/api/**")
+    await expect(seen.page.locator("main")).to_be_visible(timeout=WAIT_MS)
+    await expect(seen.page.locator("#loading")).to_be_hidden()
+
+
+async def test_what_is_not_set_up_is_said_to_be_missing(seen: Seen) -> None:
+    seen.source.change(zones=[], links=[], counters=[], upstreams=[])
+    await expect(seen.page.locator("#loading")).to_contain_text("[zone]", timeout=WAIT_MS)
+    for part in ("links", "counters", "upstreams"):
+        await expect(seen.page.locator(f"#{part}")).to_have_text("ingen", timeout=WAIT_MS)
+
+
+async def test_a_day_without_a_closed_window_is_no_empty_chart(seen: Seen) -> None:
+    await seen.page.route(
+        "**/aggregates?**", lambda route: asyncio.ensure_future(route.fulfill(json={"aggregates": []}))
+    )
+    await seen.page.select_option("#chart-zone", "shop-2")
+    await expect(seen.page.locator("#chart")).to_contain_text("Ingen avsluttede", timeout=WAIT_MS)
+
+
+async def test_short_windows_are_added_up_to_bars_that_can_be_seen(seen: Seen) -> None:
+    day_ms = int(datetime.fromisoformat("2026-11-23T03:00:00Z").timestamp() * 1000)
+    minutes = [
+        {"start": rfc3339(day_ms + 60_000 * minute), "ins": 2, "completeness": float(minute >= 15)}
+        for minute in range(40)
+    ]
+    seen.source.change(site=replace(sample().site, size_s=60))
+    await expect(seen.page.locator("#footer")).to_be_visible()
+    await seen.page.route(
+        "**/aggregates?**size_s=60*",
+        lambda route: asyncio.ensure_future(route.fulfill(json={"aggregates": minutes})),
+    )
+    titles = seen.page.locator("#chart rect.bar title")
+    await expect(titles).to_have_text(
+        ["04:00–04:15: 30", "04:15–04:30: 30", "04:30–04:45: 20"], timeout=WAIT_MS
+    )
+    await expect(seen.page.locator("#chart rect.missing")).to_have_count(1)
 
 
 @pytest.mark.parametrize("seen", [{"locale": "fi-FI", "width": 360}], indirect=True)

@@ -7,13 +7,14 @@ const percent = new Intl.NumberFormat(tongue, { style: "percent", maximumFractio
 const decimal = new Intl.NumberFormat(tongue, { maximumFractionDigits: 1 });
 const SVG = "http://www.w3.org/2000/svg";
 const CHART = { width: 960, height: 240, left: 40, right: 16, top: 10, bottom: 24 };
+const NARROWEST_BAR = 6; // pixels
 let latest = null;
 let answered = Date.now();
 
 const at = (id) => document.getElementById(id);
 const clockTime = (text, seconds) =>
   new Intl.DateTimeFormat(tongue, { hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined,
-    timeZone: latest ? latest.site.timezone : "UTC" }).format(new Date(text));
+    hourCycle: "h23", timeZone: latest ? latest.site.timezone : "UTC" }).format(new Date(text));
 
 function make(name, attributes = {}, ...children) {
   const node = document.createElement(name);
@@ -74,13 +75,13 @@ function item(tone, name, text, detail) {
 }
 
 function linkItem(link) {
-  const since = link.since ? ` ${clockTime(link.since)}` : "";
+  const since = link.since ? ` ${words.since} ${clockTime(link.since)}` : "";
   return item(link.up ? "" : "bad", link.link, (link.up ? words.up : words.down) + since, link.error);
 }
 
 function counterItem(counter) {
   const tone = { ok: "", degraded: "warn", silent: "warn" }[counter.state] ?? "bad";
-  const heard = counter.last_reading ? ` ${clockTime(counter.last_reading)}` : "";
+  const heard = counter.last_reading ? `, ${words.heard} ${clockTime(counter.last_reading)}` : "";
   return item(tone, counter.name || counter.counter, (words[counter.state] || counter.state) + heard, counter.detail);
 }
 
@@ -98,17 +99,24 @@ function books(ledger) {
   return [make("span", { class: `dot ${ledger.balanced ? "" : "bad"}` }), text];
 }
 
+function fill(id, nodes) {
+  at(id).replaceChildren(...(nodes.length ? nodes : [make("li", { class: "none" }, words.none)]));
+}
+
 function show(live) {
   latest = live;
+  at("loading").hidden = live.zones.length > 0;
+  at("loading").textContent = words.no_zones;
+  at("main").hidden = false;
   at("clock").textContent = clockTime(live.at, true);
   at("simulated").hidden = !live.simulated;
   at("untrusted").hidden = live.clock_trusted;
   at("fault").textContent = `${words.withheld} ${live.fault}`;
   at("fault").hidden = !live.fault;
   at("zones").replaceChildren(...live.zones.map(card));
-  at("links").replaceChildren(...live.links.map(linkItem));
-  at("counters").replaceChildren(...live.counters.map(counterItem));
-  at("upstreams").replaceChildren(...live.upstreams.map(upstreamItem));
+  fill("links", live.links.map(linkItem));
+  fill("counters", live.counters.map(counterItem));
+  fill("upstreams", live.upstreams.map(upstreamItem));
   at("books").replaceChildren(...books(live.books));
   at("footer").textContent = `${live.site.gateway} · counter-gateway ${live.version} · ${live.config_hash}`;
   chooseZone(live.zones);
@@ -150,20 +158,38 @@ function hatching() {
   return holder;
 }
 
-function bars(svg, rows, from, until, size, low, x, y) {
-  const byStart = new Map(rows.map((row) => [Date.parse(row.start), row]));
-  for (let start = from; start < until; start += size) {
-    const row = byStart.get(start);
-    const width = Math.max(0.5, x(start + size) - x(start) - 1);
-    if (row && row.ins > 0) {
-      const bar = draw("rect", { class: "bar", x: x(start), width, y: y(row.ins), height: y(0) - y(row.ins) });
-      bar.append(draw("title", {}, `${clockTime(start)}: ${whole.format(row.ins)}`));
-      svg.append(bar);
-    }
-    if (!row || (row.completeness ?? 1) < low) {
-      svg.append(draw("rect", { class: "missing", x: x(start), width: width + 1, y: CHART.top,
-        height: y(0) - CHART.top, fill: "url(#hatching)" }));
-    }
+function barSeconds(size, width, span) {
+  return [300, 900, 1800].find((seconds) => seconds >= size && (width * seconds * 1000) / span >= NARROWEST_BAR)
+    || Math.max(size, 3600);
+}
+
+// Windows too narrow to be seen are added up. Completeness: of what has been closed, a missing window counts 0.
+function binned(rows, from, until, step, size) {
+  const bins = [];
+  for (let start = from; start < until; start += step) {
+    const windows = (Math.min(start + step, until) - start) / size;
+    bins.push({ start, end: start + step, windows, ins: 0, watched: 0 });
+  }
+  for (const row of rows) {
+    const bin = bins[Math.floor((Date.parse(row.start) - from) / step)];
+    if (!bin) continue;
+    bin.ins += row.ins;
+    bin.watched += row.completeness ?? 1;
+  }
+  return bins;
+}
+
+function bars(svg, bins, low, x, y) {
+  for (const bin of bins) {
+    if (bin.watched / bin.windows >= low) continue;
+    svg.append(draw("rect", { class: "missing", x: x(bin.start), width: x(bin.end) - x(bin.start), y: CHART.top,
+      height: y(0) - CHART.top, fill: "url(#hatching)" }));
+  }
+  for (const bin of bins.filter((one) => one.ins > 0)) {
+    const width = Math.max(0.5, x(bin.end) - x(bin.start) - 1);
+    const bar = draw("rect", { class: "bar", x: x(bin.start), width, y: y(bin.ins), height: y(0) - y(bin.ins) });
+    bar.append(draw("title", {}, `${clockTime(bin.start)}–${clockTime(bin.end)}: ${whole.format(bin.ins)}`));
+    svg.append(bar);
   }
 }
 
@@ -172,17 +198,22 @@ function chart(rows, live) {
   const from = Date.parse(live.site.day_start);
   const to = Date.parse(live.site.day_end);
   const size = live.site.size_s * 1000;
-  const highest = Math.max(4, ...rows.map((row) => row.ins));
-  const x = (time) => CHART.left + ((time - from) / (to - from)) * (CHART.width - CHART.left - CHART.right);
+  const inner = CHART.width - CHART.left - CHART.right;
+  const step = barSeconds(live.site.size_s, inner, to - from) * 1000;
+  const closed = Math.min(to, Math.max(from, ...rows.map((row) => Date.parse(row.start) + size)));
+  const bins = binned(rows, from, closed, step, size);
+  const highest = Math.max(4, ...bins.map((bin) => bin.ins));
+  const x = (time) => CHART.left + ((time - from) / (to - from)) * inner;
   const y = (value) => CHART.height - CHART.bottom
     - (value / highest) * (CHART.height - CHART.top - CHART.bottom);
-  const total = rows.reduce((sum, row) => sum + row.ins, 0);
+  const total = bins.reduce((sum, bin) => sum + bin.ins, 0);
   const svg = draw("svg", { viewBox: `0 0 ${CHART.width} ${CHART.height}`, role: "img",
     "aria-label": `${words.visitors}: ${whole.format(total)}` });
-  const closed = Math.max(from, ...rows.map((row) => Date.parse(row.start) + size));
   svg.append(hatching());
   frame(svg, from, to, highest, x, y);
-  bars(svg, rows, from, Math.min(to, closed), size, live.site.min_completeness, x, y);
+  bars(svg, bins, live.site.min_completeness, x, y);
+  if (!rows.length) svg.append(draw("text", { x: CHART.width / 2, y: CHART.height / 2, "text-anchor": "middle" }, words.no_windows));
+  at("chart-step").textContent = `(${step / 60000} min)`;
   at("chart").replaceChildren(svg);
 }
 
