@@ -20,6 +20,7 @@ from gateway.errors import ConfigurationError
 from gateway.model import Basis, Damaged, DamageReason, DeviceState, Ignored, Item, Status
 
 LOOK_EVERY = 12  # polls between two looks at the signs of trouble
+GIVE_UP = 2  # looks without an answer, after which a device is not asked for that sign
 SHOWN_TROUBLES = 2  # in one status
 WORST_FIRST = (DeviceState.FAULT, DeviceState.DEGRADED)
 ECHO_WORDS = "hears our own questions: set echo on its link"
@@ -104,7 +105,7 @@ class Modbus:
         self._surveyed = False
         self._polls = 0
         self._transaction = 0
-        self._untold: set[Question] = set()  # looks that the device refused
+        self._unheard: dict[Question, int] = {}  # look → how often in a row it was refused or not answered
         self._seen: dict[str, dict[str, int]] = {}  # trouble that may pass → totals when it was last seen
         self._lasting: dict[str, DeviceState] = {}  # trouble at the last look
         self._told: Status | None = None
@@ -168,7 +169,8 @@ class Modbus:
                 return False
             image |= values
         self._turns = {name: turn_of(total, image) for name, total in self._totals.items()}
-        self._untold.clear()
+        for memory in (self._unheard, self._seen, self._lasting):
+            memory.clear()  # it may be another device now
         return True
 
     def _count(self, found: _Findings) -> Generator[Request, Response, Image]:
@@ -206,14 +208,17 @@ class Modbus:
         """Ask for the signs of trouble. What is not told stays as it was."""
         image: Image = {}
         for question in self._look_questions:
-            if question in self._untold:
+            unheard = self._unheard.get(question, 0)
+            if unheard >= GIVE_UP:
                 continue
             reply = yield from self._ask(question)
             if reply is None:
+                self._unheard[question] = unheard + 1
                 break
             if isinstance(reply, Refused):
-                self._untold.add(question)
+                self._unheard[question] = GIVE_UP
             else:
+                self._unheard.pop(question, None)
                 image |= found.values(question, reply)
         for sign in self._signs:
             troubled = sign.troubled(image)

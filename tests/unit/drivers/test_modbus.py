@@ -282,6 +282,17 @@ def test_a_sign_that_the_device_refuses_is_not_asked_again() -> None:
     assert states(items) == [(DeviceState.OK, "")]
 
 
+def test_a_sign_that_is_never_answered_is_given_up_and_costs_no_counts() -> None:
+    unit, driver = Unit("7"), opened(map="lot", address=7)
+
+    def counts_only(request: bytes) -> bytes | None:
+        return heard(unit)(request) if request[3] == 0x44 else None
+
+    asked = [request[3] for _ in range(4 * LOOK_EVERY) for request in poll(driver, counts_only)[0]]
+    assert asked.count(0x44) == 4 * LOOK_EVERY
+    assert (asked.count(0x42), asked.count(0x48)) == (2, 2)
+
+
 @pytest.mark.parametrize(
     ("code", "state", "words"),
     [
