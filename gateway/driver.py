@@ -86,11 +86,32 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """What to ask over HTTP; `path` is relative to the link's `url` and may carry a query."""
+
+    path: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    timeout_ms: int = 10_000
+
+    @property
+    def line(self) -> bytes:
+        """How transcripts and `Pull.answer` write it: `GET /path`."""
+        return f"{self.method} {self.path}".encode()
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
-    """`data` is None when nothing whole came within the time-out."""
+    """`data` is None when nothing whole came within the time-out, nor, over HTTP, an answer of use.
+
+    Over HTTP `status` is what was answered (0: nothing; 304: as before) and `headers` have lower-case names.
+    """
 
     data: bytes | None
     at_ms: int
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Stream(Protocol):
@@ -111,7 +132,21 @@ class Exchange(Protocol):
     def answer(self, request: bytes, response: Response) -> Iterable[Item]: ...
 
 
-Driver: TypeAlias = Stream | Messages | Exchange
+class Pull(Protocol):
+    """As an Exchange, over HTTP; `answer` gets the question as `GET /path`."""
+
+    def poll(self, now_ms: int) -> Generator[Fetch, Response, Iterable[Item]]: ...
+
+    def answer(self, request: bytes, response: Response) -> Iterable[Item]: ...
+
+
+class Recall(Protocol):
+    """A driver whose device remembers: what it counted on `[from, to)`, asked over HTTP."""
+
+    def recall(self, from_ms: int, to_ms: int) -> Generator[Fetch, Response, Iterable[Item]]: ...
+
+
+Driver: TypeAlias = Stream | Messages | Exchange | Pull
 
 
 class Kind(StrEnum):
