@@ -150,13 +150,14 @@ class Closer:
 
     def _close_line(self, line_id: int, size_s: int, edge_ms: int) -> None:
         """Close a line's windows up to an edge."""
-        grids = self.memory.grids
-        began_ms = max((g.from_ms for g in grids if g.size_s == size_s and g.from_ms < edge_ms), default=0)
-        start_ms = max(self.memory.through.get((line_id, size_s), edge_ms - size_s * 1000), began_ms)
-        if start_ms >= edge_ms:
+        through_ms = self.memory.through.get((line_id, size_s), edge_ms - size_s * 1000)
+        if through_ms >= edge_ms:
             return
-        for start in range(start_ms, edge_ms, size_s * 1000):
-            self._write_line(line_id, size_s, start)
+        for grid in self.memory.grids:
+            if grid.size_s == size_s:
+                low_ms, high_ms = max(through_ms, grid.from_ms), min(edge_ms, grid.to_ms)
+                for start in range(low_ms, high_ms, size_s * 1000):
+                    self._write_line(line_id, size_s, start)
         self.con.execute(
             "INSERT INTO closed VALUES (?,?,?) ON CONFLICT (line_id, size_s)"
             " DO UPDATE SET through_ms=excluded.through_ms",
@@ -195,7 +196,7 @@ class Closer:
             touched[key] = why if touched.get(key, why) == why else "late"
 
     def _restate_zone(self, zone: Zone, size_s: int, start_ms: int, why: str) -> None:
-        if start_ms >= self.memory.zone_through.get((zone.id, size_s), 0):
+        if start_ms >= self.memory.zone_through.get((zone.id, size_s), 0) or zone.at(start_ms).gone:
             return
         if self._write_zone(zone, size_s, start_ms, why):
             low, high = self.day(start_ms)
@@ -213,10 +214,9 @@ class Closer:
         ).fetchall()
         done = 0
         for zone_id, size_s, day_ms in rows:
-            end_ms = self.day(day_ms)[1]
-            if self.memory.zone_through.get((zone_id, size_s), 0) < end_ms or self._any_dirty(
-                size_s, day_ms, end_ms
-            ):
+            end_ms, through_ms = self.day(day_ms)[1], self.memory.zone_through.get((zone_id, size_s), 0)
+            present = self.memory.zones[zone_id].present_ms(through_ms) is not None
+            if (present and through_ms < end_ms) or self._any_dirty(size_s, day_ms, end_ms):
                 continue
             self.con.execute(
                 "DELETE FROM drift WHERE zone_id=? AND size_s=? AND day_ms=?", (zone_id, size_s, day_ms)
@@ -264,11 +264,14 @@ class Closer:
         found: list[Zone] = []
         grid_of: dict[int, GridSpan] = {}
         for zone in self.memory.zones.values():
-            delay_ms = self._delay_ms(zone) if zone.active else FAR_MS
             for grid in self.memory.grids:
-                start_ms = max(self.memory.zone_through.get((zone.id, grid.size_s), FAR_MS), grid.from_ms)
+                start_ms = zone.present_ms(
+                    max(self.memory.zone_through.get((zone.id, grid.size_s), FAR_MS), grid.from_ms)
+                )
+                if start_ms is None or start_ms >= grid.to_ms:
+                    continue
                 end_ms = start_ms + grid.size_s * 1000
-                if start_ms >= grid.to_ms or end_ms + delay_ms > self.now.wall_ms:
+                if end_ms > self.now.wall_ms or end_ms + self._delay_ms(zone.at(start_ms)) > self.now.wall_ms:
                     continue
                 rank = (start_ms, grid.size_s)
                 if best is None or rank < best:
@@ -278,11 +281,11 @@ class Closer:
                     grid_of[grid.size_s] = grid
         return None if best is None else (grid_of[best[1]], best[0], found)
 
-    def _delay_ms(self, zone: Zone) -> int:
+    def _delay_ms(self, version: ZoneVersion) -> int:
         """How long after its end a window waits: for late telegrams, and for the slowest line still alive."""
         wall_ms = self.now.wall_ms
         longest = 0
-        for member in zone.versions[-1].members:
+        for member in version.members:
             line = self.memory.by_id[member.line_id]
             if line.period_ms and wall_ms - line.last_ms <= SILENT * line.period_ms:
                 longest = max(longest, line.period_ms)
@@ -302,10 +305,7 @@ class Closer:
     def _close_orphans(self) -> int:
         """Lines that no zone encloses (any more) are closed by the clock alone, for the books."""
         enclosed = {
-            member.line_id
-            for zone in self.memory.zones.values()
-            if zone.active
-            for member in zone.versions[-1].members
+            member.line_id for zone in self.memory.zones.values() for member in zone.versions[-1].members
         }
         lateness = round(self.memory.plan.allowed_lateness_s * 1000)
         for (line_id, size_s), through in list(self.memory.through.items()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from gateway.model import LineRule, Stamp, ZoneSpec
@@ -13,6 +13,11 @@ from gateway.store.outbox import queue_backlog
 from gateway.store.plan import Grid, UpstreamPlan
 from gateway.windows import Hours, day_of, floor_ms, next_edge_ms
 
+LONGEST_S = 3600  # every window size divides it
+COUNTED_SO_FAR = (
+    "UPDATE pulse SET since_ms=max(since_ms, newest_ms, (SELECT coalesce(max(at_ms), 0) FROM heads"
+    " WHERE line_id=:line)) WHERE line_id=:line"
+)
 SUBSCRIBED = "SELECT upstream_id, zone_id, size_s FROM subscriptions"
 
 
@@ -81,11 +86,30 @@ class Configurer:
                 "INSERT OR IGNORE INTO lines (till, counter, line) VALUES (?,?,?)", (till, counter, line)
             )
         self.con.execute("INSERT OR IGNORE INTO pulse SELECT id, 0, 1, 0, 0, 0, NULL, NULL, 0 FROM lines")
+        for rule in self.memory.rules.values():
+            if not rule.till:
+                self._set_basis(rule)
+
+    def _set_basis(self, rule: LineRule) -> None:
+        """What was counted by one basis is not counted again by another: its odometer begins anew."""
+        line_id, basis = self.con.execute(
+            "SELECT id, basis FROM lines WHERE till=0 AND counter=? AND line=?", (rule.counter, rule.line)
+        ).fetchone()
+        if basis == rule.basis.value:
+            return
+        self.con.execute("UPDATE lines SET basis=? WHERE id=?", (rule.basis.value, line_id))
+        if basis is not None:
+            self.con.execute(COUNTED_SO_FAR, {"line": line_id})
+            self.con.execute("DELETE FROM heads WHERE line_id=?", (line_id,))
+            self.con.execute("DELETE FROM jumps WHERE line_id=?", (line_id,))
 
     def _set_grids(self, sizes: set[int], grid: Grid) -> None:
         """A new size begins at the next business day; older windows keep the old grid for late data."""
         wall_ms = self.now.wall_ms
-        change_ms = 0 if self.first else day_of(wall_ms, grid.timezone, grid.day_start_min)[1]
+        day_ms = day_of(wall_ms, grid.timezone, grid.day_start_min)[1]
+        change_ms = (
+            0 if self.first else next_edge_ms(day_ms - 1, LONGEST_S)
+        )  # no window of either size is cut
         self.con.execute("DELETE FROM grids WHERE from_ms>?", (wall_ms,))
         self.con.execute("UPDATE grids SET to_ms=NULL WHERE to_ms>?", (wall_ms,))
         wanted = {size: int(size == grid.size_s) for size in sizes}
@@ -128,24 +152,33 @@ class Configurer:
                 row,
             )
             (zone_id,) = self.con.execute("SELECT id FROM zones WHERE zone=?", (zone.id,)).fetchone()
-            self._set_version(zone_id, zone)
+            members = [self.memory.member(member) for member in zone.members]
+            self._set_version(zone_id, [[one.line_id, one.sign, one.role.value] for one in members])
             self._begin_zone(zone_id)
+        for (zone_id,) in self.con.execute("SELECT id FROM zones WHERE active=0").fetchall():
+            self._set_version(zone_id, None)
 
-    def _set_version(self, zone_id: int, zone: ZoneSpec) -> None:
-        """The first version holds from the beginning; a change from the next edge of the longest window."""
-        members = [self.memory.member(member) for member in zone.members]
-        text = json.dumps([[member.line_id, member.sign, member.role.value] for member in members])
+    def _set_version(self, zone_id: int, members: list[list[int | str]] | None) -> None:
+        """The first version holds from the beginning; a change from the next edge of the longest window.
+
+        `members` None: the zone has left the configuration.
+        """
+        text = json.dumps(members)
         row = self.con.execute(
             "SELECT version, members FROM zone_versions WHERE zone_id=? ORDER BY version DESC LIMIT 1",
             (zone_id,),
         ).fetchone()
         if row and row[1] == text:
             return
-        longest_s = max(grid.size_s for grid in self.memory.grids)
-        from_ms = next_edge_ms(self.now.wall_ms, longest_s) if row else 0
+        from_ms = self._change_ms if row else 0
         self.con.execute(
             "INSERT INTO zone_versions VALUES (?,?,?,?)", (zone_id, row[0] + 1 if row else 1, from_ms, text)
         )
+
+    @property
+    def _change_ms(self) -> int:
+        """When a change of zones takes hold: no window of any size has two versions."""
+        return next_edge_ms(self.now.wall_ms, max(grid.size_s for grid in self.memory.grids))
 
     def _begin_zone(self, zone_id: int) -> None:
         self.con.executemany(
@@ -165,7 +198,7 @@ class Configurer:
             wanted |= {(upstream_id, zone, size): plan.from_ms for zone in zones for size in sizes}
         running = set(self.con.execute(SUBSCRIBED + " WHERE to_ms IS NULL"))
         for key in running - wanted.keys():
-            edge_ms = next_edge_ms(self.now.wall_ms, key[2])
+            edge_ms = self._ends_ms(key, wanted) if key[1] in active.values() else self._change_ms
             self.con.execute(
                 "UPDATE subscriptions SET to_ms=? WHERE upstream_id=? AND zone_id=? AND size_s=? AND"
                 " to_ms IS NULL",
@@ -177,6 +210,12 @@ class Configurer:
             from_ms = self._begins_ms(key, wanted[key], before, closed_before)
             self.con.execute("INSERT OR REPLACE INTO subscriptions VALUES (?,?,?,?,NULL)", (*key, from_ms))
             queue_backlog(self.con, *key, from_ms)
+
+    def _ends_ms(self, key: tuple[int, int, int], wanted: Iterable[tuple[int, int, int]]) -> int:
+        """Until when an upstream gets windows of a size it no longer asks for: until another size begins."""
+        sizes = {size for upstream_id, zone_id, size in wanted if (upstream_id, zone_id) == key[:2]}
+        begins = [grid.from_ms for grid in self.memory.grids if grid.size_s in sizes]
+        return max(next_edge_ms(self.now.wall_ms, key[2]), *begins, 0)
 
     def _begins_ms(
         self,

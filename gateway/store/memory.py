@@ -30,6 +30,7 @@ class Line:
     quality: int = 0
     watch_start_ms: int | None = None
     watch_end_ms: int | None = None
+    since_ms: int = 0  # what is older was counted by another basis
 
     @property
     def assumed(self) -> bool:
@@ -78,6 +79,7 @@ class ZoneVersion:
     version: int
     from_ms: int
     members: tuple[ZoneMember, ...]
+    gone: bool = False  # from here on the zone is not configured
 
 
 @dataclass(slots=True)
@@ -100,6 +102,12 @@ class Zone:
             if version.from_ms <= start_ms:
                 found = version
         return found
+
+    def present_ms(self, start_ms: int) -> int | None:
+        """The first moment from `start_ms` on at which the zone is configured; None: no more."""
+        if not self.at(start_ms).gone:
+            return start_ms
+        return next((one.from_ms for one in self.versions if one.from_ms > start_ms and not one.gone), None)
 
 
 def stored_plan(con: sqlite3.Connection) -> Grid:
@@ -141,8 +149,7 @@ class Memory:
         self.lines: dict[tuple[bool, str, str], Line] = {}
         rows = self.con.execute(
             "SELECT id, till, counter, line, period_ms, longest_ms, last_ms, newest_ms, quality,"
-            " watch_start_ms,"
-            " watch_end_ms FROM lines JOIN pulse ON line_id=id"
+            " watch_start_ms, watch_end_ms, since_ms FROM lines JOIN pulse ON line_id=id"
         )
         for id_, till, counter, name, *pulse in rows:
             key = (bool(till), counter, name)
@@ -186,8 +193,9 @@ class Memory:
             "SELECT zone_id, version, from_ms, members FROM zone_versions ORDER BY version"
         )
         for zone_id, version, from_ms, members in rows:
-            parsed = tuple(ZoneMember(line, sign, Role(role)) for line, sign, role in json.loads(members))
-            self.zones[zone_id].versions.append(ZoneVersion(version, from_ms, parsed))
+            listed = json.loads(members)
+            parsed = tuple(ZoneMember(line, sign, Role(role)) for line, sign, role in listed or ())
+            self.zones[zone_id].versions.append(ZoneVersion(version, from_ms, parsed, gone=listed is None))
         self.zone_through = {
             (zone, size): edge
             for zone, size, edge in self.con.execute("SELECT zone_id, size_s, through_ms FROM zone_closed")

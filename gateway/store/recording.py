@@ -122,7 +122,7 @@ class Recorder:
             if at_ms is None:
                 return True
             rank = GATEWAY_RANK if quality is None else quality
-        elif reason := self._absurd(at_ms, at_ms + 1, stamp.wall_ms):
+        elif reason := self._absurd(line, at_ms, at_ms + 1, stamp.wall_ms):
             batch.note(reason, NOTHING)
             return False
         line.period_ms = spacing_ms(line, at_ms)
@@ -151,7 +151,7 @@ class Recorder:
         wall_ms = parcel.stamp.wall_ms
         event = reading.basis is Basis.EVENT or reading.start_ms is None
         start_ms, end_ms, rank = self._times(line, reading, parcel, event)
-        reason = self._absurd(start_ms, end_ms, wall_ms)
+        reason = self._absurd(line, start_ms, end_ms, wall_ms)
         if reason or not side:
             if reason:
                 batch.refuse(line, reason, figures)
@@ -194,7 +194,7 @@ class Recorder:
         ).fetchone()
         return found
 
-    def _absurd(self, start_ms: int, end_ms: int, wall_ms: int) -> str:
+    def _absurd(self, line: Line, start_ms: int, end_ms: int, wall_ms: int) -> str:
         """Why these times cannot be booked; empty when they can."""
         if start_ms > wall_ms + FUTURE_MS:
             return "future"
@@ -204,6 +204,8 @@ class Recorder:
             return "too_late"
         if start_ms < wall_ms - self.memory.plan.readings_days * DAY_MS:
             return "ancient"
+        if start_ms < line.since_ms:
+            return "basis"
         return ""
 
     def _key(self, reading: Crossings | Transactions, parcel: Parcel, index: int) -> int:

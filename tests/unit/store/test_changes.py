@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from gateway.model import Basis, Crossings, LineRule
+from gateway.model import Basis, Crossings, LineRule, Member, Register, Role
 from gateway.store import Grid, UpstreamPlan
-from tests.unit.store.conftest import HOUR, HQ, MINUTE, T0, Box
+from tests.unit.store.conftest import DOOR, HOUR, HQ, MINUTE, T0, ZONE, Box
 
 MakeBox = Callable[..., Awaitable[Box]]
 BEAM = LineRule("door", "main", basis=Basis.EVENT, max_per_s=0)
@@ -70,4 +70,117 @@ async def test_a_clock_ahead_closes_nothing_early_and_keeps_nothing_waiting(make
     await box.close()
     box.upstream = "owner"
     assert len(await box.everything()) >= 2
+    box.balanced()
+
+
+SIDE = LineRule("side", "main", max_per_s=0, expect_s=60)
+TWO = (Member("door", "main", Role.ENTRANCE), Member("side", "main", Role.ENTRANCE))
+
+
+async def test_a_removed_zone_keeps_the_windows_that_had_begun(make_box: MakeBox) -> None:
+    box = await make_box()
+    box.at(T0 + 20 * MINUTE)
+    await box.delta(T0 + 16 * MINUTE, T0 + 17 * MINUTE, 5)
+    box.zones = []
+    await box.configure()
+    box.balanced()
+    box.at(T0 + 25 * MINUTE)
+    await box.delta(T0 + 21 * MINUTE, T0 + 22 * MINUTE, 6)
+    box.at(T0 + 35 * MINUTE)
+    await box.delta(T0 + 31 * MINUTE, T0 + 32 * MINUTE, 7)  # after the edge: of no zone any more
+    await box.drain()
+    assert (box.delivered(), box.ledger()["counted"]) == (11, 18)
+    box.balanced()
+
+
+async def test_a_zone_that_comes_back_has_a_gap_and_no_empty_windows_in_it(make_box: MakeBox) -> None:
+    box = await make_box()
+    box.at(T0 + 20 * MINUTE)
+    box.zones = []
+    await box.configure()
+    await box.delta(T0 + 50 * MINUTE, T0 + 51 * MINUTE, 6)
+    box.at(T0 + 100 * MINUTE)
+    box.zones = [ZONE]
+    await box.configure()
+    box.balanced()
+    await box.delta(T0 + 51 * MINUTE, T0 + 52 * MINUTE, 7)  # late, in the gap
+    box.at(T0 + 106 * MINUTE)
+    await box.delta(T0 + 105 * MINUTE, T0 + 106 * MINUTE, 1)
+    box.at(T0 + 125 * MINUTE)
+    await box.close()
+    events = sorted((event.start_ms - T0) // Q for event in await box.everything())
+    assert events == [0, 1, 7]
+    box.balanced()
+
+
+async def test_a_day_of_a_removed_zone_does_not_hold_back_for_ever(make_box: MakeBox) -> None:
+    box = await make_box(grid=Grid(size_s=900, readings_days=1))
+    await box.delta(T0, T0 + MINUTE, 3)
+    box.at(T0 + HOUR)
+    await box.close()
+    await box.delta(T0 + MINUTE, T0 + 2 * MINUTE, 4)
+    box.zones = []
+    await box.configure()
+    await box.drain()
+    box.pass_ms(3 * DAY)
+    await box.drain()
+    await box.store.prune(box.now())
+    assert box.store._memory.frozen_ms > T0 + DAY
+    box.balanced()
+
+
+async def test_a_line_no_zone_wanted_for_a_while_loses_no_window_of_an_older_size(make_box: MakeBox) -> None:
+    box = await make_box(rules=[DOOR, SIDE])
+    await box.take_in(Crossings("side", "main", T0, T0 + MINUTE, 9), counter="side")
+    for size_s in (3600, 900):  # off while both changes happen
+        box.grid = Grid(size_s=size_s)
+        await box.configure()
+        box.pass_ms(2 * DAY)
+    await box.drain()
+    box.balanced()
+    assert box.ledger(line="side")["closed"] == 9
+
+
+async def test_a_new_size_and_another_timezone_cut_no_window(make_box: MakeBox) -> None:
+    """Midnight in Kolkata is half past an hour: the old hour is not counted in two sizes."""
+    box = await make_box(grid=Grid(size_s=3600))
+    box.grid = Grid(size_s=900, timezone="Asia/Kolkata")
+    await box.configure()
+    midnight = T0 + 8 * HOUR + 30 * MINUTE
+    box.at(midnight + 20 * MINUTE)
+    await box.delta(midnight + MINUTE, midnight + 2 * MINUTE, 5)
+    await box.drain()
+    box.balanced()
+    assert box.delivered(size_s=3600) + box.delivered() == 5
+
+
+async def test_what_one_basis_has_counted_another_does_not_count_again(make_box: MakeBox) -> None:
+    box = await make_box()
+    for basis, expected in ((Basis.TOTAL, 5), (Basis.EVENT, 8), (Basis.TOTAL, 8), (Basis.DELTA, 11)):
+        box.pass_ms(10 * MINUTE)
+        start = box.wall - 5 * MINUTE
+        await box.delta(start, start + MINUTE, 5)
+        await box.take_in(Register("door", "main", start, total_in=start // MINUTE % 1000 * 5))
+        await box.take_in(Register("door", "main", start + MINUTE, total_in=start // MINUTE % 1000 * 5 + 3))
+        box.rules = [LineRule("door", "main", basis=basis, max_per_s=0, expect_s=60)]
+        await box.configure()
+        await box.delta(start, start + MINUTE, 4)  # late: its minute has been counted
+        box.balanced()
+        assert box.ledger()["counted"] == expected
+
+
+async def test_a_size_that_ends_is_sent_until_the_next_one_begins(make_box: MakeBox) -> None:
+    """Else head office would hear nothing for the rest of the day."""
+    box = await make_box()
+    for at, grid in ((20, Grid(size_s=3600)), (25, Grid(size_s=900)), (30, Grid(size_s=3600))):
+        box.at(T0 + at * MINUTE)
+        box.grid = grid
+        await box.configure()
+        box.balanced()
+    midnight = T0 + 14 * HOUR
+    for start in range(T0 + 30 * MINUTE, midnight + 2 * HOUR, Q):
+        box.at(start + MINUTE)
+        await box.delta(start, start + MINUTE, 1)
+    await box.drain()
+    assert (box.delivered(), box.delivered(size_s=3600)) == (54, 8)
     box.balanced()
