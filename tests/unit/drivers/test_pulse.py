@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from drivers.pulse.family import FAMILY, TELL_EVERY_MS, TOLD_FOR_MS, Pulse, PulseOptions
 from gateway import config
 from gateway.driver import Device, Stream
+from gateway.errors import ConfigurationError
 from gateway.model import (
     Booking,
     Crossings,
@@ -96,7 +97,7 @@ def test_persons_in_a_pulse() -> None:
 
 
 def test_a_beam_without_direction_counts_passes() -> None:
-    options = {"in": None, "out": None, "both": "dcd"}
+    options: dict[str, Any] = {"in": None, "out": None, "both": "dcd"}
     assert persons(heard("dcd 1 1000, dcd 0 1100, cts 1 1500, cts 0 1600", **options)) == (0, 0, 1)
 
 
@@ -196,6 +197,7 @@ def configured(tmp_path: Path, link: str, counters: str) -> config.Config:
     return config.load(path)
 
 
+PORT = 'c = { over = "gpio", options = { port = "p" } }'
 TWO = """a = { link = "c", driver = "pulse", in = "cts", out = "dsr" }
 b = { link = "c", driver = "pulse", both = "dcd", reversed = true }"""
 
@@ -225,25 +227,24 @@ def test_counters_that_share_a_link_are_booked_apart(tmp_path: Path) -> None:
         ),
         ('c = { over = "gpio", options = { port = "p", bias = "none" } }', TWO, "no such resistors"),
         (
-            'c = { over = "gpio", options = { port = "p" } }\n'
-            'd = { over = "serial", options = { port = "p" } }',
+            PORT + '\nd = { over = "serial", options = { port = "p" } }',
             TWO,
             "link c has this port too",
         ),
         (
-            'c = { over = "gpio", options = { port = "p" } }',
+            PORT,
             TWO.replace('both = "dcd", ', ""),
             "a contact is missing",
         ),
         (
-            'c = { over = "gpio", options = { port = "p" } }',
+            PORT,
             TWO.replace('both = "dcd"', 'in = "cts", out = "dsr"'),
             "the same device",
         ),
     ],
 )
 def test_what_cannot_be_right_is_said(tmp_path: Path, link: str, counters: str, words: str) -> None:
-    with pytest.raises(config.ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         configured(tmp_path, link, counters)
     assert any(word in problem for problem in caught.value.problems for word in words.split("|"))
 
@@ -253,7 +254,7 @@ def test_a_chip_without_its_package_is_told_with_the_remedy(
 ) -> None:
     link = 'c = { over = "gpio", options = { chip = "/dev/gpiochip0", bias = "pull-up" } }'
     monkeypatch.setattr("gateway.config.links.find_spec", lambda _name: None)
-    with pytest.raises(config.ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         configured(tmp_path, link, TWO)
     assert any("pip install 'counter-gateway[gpio]'" in problem for problem in caught.value.problems)
     monkeypatch.setattr("gateway.config.links.find_spec", lambda name: name)
