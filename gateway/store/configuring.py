@@ -62,6 +62,8 @@ class Configurer:
         memory.plan, memory.hours = grid, dict(wanted.hours)
         plan = json.dumps(asdict(grid))
         self.con.execute("INSERT OR REPLACE INTO meta VALUES ('plan', ?)", (plan,))
+        if memory.plans.at(now.wall_ms) != grid or self.first:
+            self.con.execute("INSERT OR REPLACE INTO plans VALUES (?, ?)", (now.wall_ms, plan))
         if not memory.generation:  # the buffer was begun while nobody knew the time
             generation = str(now.wall_ms // 1000)
             self.con.execute("UPDATE meta SET value=? WHERE name='generation'", (generation,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -116,6 +117,21 @@ def stored_plan(con: sqlite3.Connection) -> Grid:
     return Grid(**json.loads(row[0])) if row else Grid()
 
 
+class Plans:
+    """The grids of all configurations: what is said of a window is what was so when it was closed."""
+
+    def __init__(self, con: sqlite3.Connection) -> None:
+        rows = con.execute("SELECT from_ms, plan FROM plans ORDER BY from_ms").fetchall()
+        self._since = [row[0] for row in rows]
+        self._grids = [Grid(**json.loads(row[1])) for row in rows]
+
+    def at(self, closed_ms: int) -> Grid:
+        """The one in force at that moment; the first for all before it."""
+        if not self._grids:
+            return Grid()
+        return self._grids[max(0, bisect_right(self._since, closed_ms) - 1)]
+
+
 class Memory:
     """Caches of small tables. The file is the truth: `load` brings back every one of them."""
 
@@ -131,6 +147,7 @@ class Memory:
         self.generation = int(self.meta["generation"])
         self.frozen_ms = int(self.meta["frozen_ms"])
         self.trusted_ms = int(self.meta["trusted_ms"])
+        self.plans = Plans(self.con)
         self._load_grids()
         self._load_lines()
         self.heads = {(row[0], row[1]): Head(*row) for row in self.con.execute("SELECT * FROM heads")}

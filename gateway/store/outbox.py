@@ -66,8 +66,12 @@ def take(
         else " AND o.start_ms<:from ORDER BY o.start_ms LIMIT :limit"
     )
     rows = con.execute(TAKE + order, {"upstream": upstream, "from": live_from_ms, "limit": limit})
-    place = Place(memory.plan, memory.generation, memory.meta["simulated"] != "")
-    return [render(Facts(*row), place, replayed=not live) for row in rows]
+    simulated = memory.meta["simulated"] != ""
+
+    def place(facts: Facts) -> Place:
+        return Place(memory.plans.at(facts.closed_ms), memory.generation, simulated)
+
+    return [render(facts, place(facts), replayed=not live) for facts in (Facts(*row) for row in rows)]
 
 
 def settle(

@@ -15,7 +15,7 @@ from gateway.model import Role, TimeQuality
 from gateway.store import outbox
 from gateway.store.aggregates import FLAGS
 from gateway.store.books import books
-from gateway.store.memory import Line, Memory, Zone, stored_plan
+from gateway.store.memory import Line, Memory, Plans, Zone
 from gateway.store.plan import NOTHING, Books, Figures, Grid, LineTotals, Pending, ZoneLive
 from gateway.store.readings import Sums, window_sums
 from gateway.store.schema import FILE
@@ -85,8 +85,8 @@ class Reader:
         """Current revisions (as of an instant) of windows that start in `[from, to)`, oldest first."""
         binds = {"zone": zone, "from": from_ms, "to": to_ms, "size": size_s, "as_of": as_of_ms}
         with self._reading() as con:
-            plan = stored_plan(con)
-            return [_shown(plan, row) for row in _dicts(con.execute(AGGREGATES, binds))]
+            plans = Plans(con)
+            return [_shown(plans.at(row["closed_ms"]), row) for row in _dicts(con.execute(AGGREGATES, binds))]
 
     def readings(self, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
         """Stored readings that start in `[from, to)`; `key` 0 is a delta or a difference."""
@@ -159,6 +159,8 @@ class Reader:
         """Each active zone's business day so far: closed windows and those not yet closed."""
         with self._reading() as con:
             memory = Memory(con)
+            # a clock that has gone back must not make all that was closed since into today
+            now_ms = max(now_ms, memory.trusted_ms, *memory.zone_through.values(), 0)
             sums: dict[tuple[int, int], Sums] = {}
             return [_live(con, memory, zone, now_ms, sums) for zone in memory.zones.values() if zone.active]
 

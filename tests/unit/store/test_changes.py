@@ -184,3 +184,33 @@ async def test_a_size_that_ends_is_sent_until_the_next_one_begins(make_box: Make
     await box.drain()
     assert (box.delivered(), box.delivered(size_s=3600)) == (54, 8)
     box.balanced()
+
+
+async def test_an_event_says_what_was_so_when_its_window_was_closed(make_box: MakeBox) -> None:
+    """A revision once sent never changes: not its currency, not its business day."""
+    box = await make_box(grid=Grid(size_s=900, currency="NOK", timezone="Europe/Oslo"))
+    box.at(T0 + 16 * MINUTE)
+    await box.close()
+    before = [event.body for event in await box.everything()]
+    box.pass_ms(1_000)
+    box.grid = Grid(size_s=900, currency="EUR", timezone="Pacific/Kiritimati", gateway="other")
+    await box.restart()
+    assert [event.body for event in await box.everything()] == before
+    box.at(T0 + 31 * MINUTE)
+    await box.close()
+    bodies = {event.start_ms: event.body["data"] for event in await box.everything()}
+    dates = [(data["currency"], data["business_date"]) for _, data in sorted(bodies.items())]  # type: ignore[index]
+    assert dates == [("NOK", "2026-11-25"), ("EUR", "2026-11-26")]
+
+
+async def test_today_is_not_all_that_ever_was_when_the_clock_has_gone_back(make_box: MakeBox) -> None:
+    box = await make_box()
+    for _ in range(4):
+        await box.delta(box.wall - MINUTE, box.wall, 5)
+        box.pass_ms(DAY)
+        await box.close()
+    reader = box.store.reader()
+    [now] = reader.live(box.wall)
+    [gone_back] = reader.live(5_000)
+    reader.close_file()
+    assert gone_back == now
