@@ -9,6 +9,7 @@ from gateway.model import Damaged, DamageReason, Ignored
 
 LONGEST_LINE = 2048  # bytes; also all that is ever held
 PAUSE_MS = 2000  # a line that pauses longer in its middle was two: the port was lost between them
+AGES_AGO_MS = -PAUSE_MS
 END = re.compile(rb"[\r\n]")
 TEXT = Ignored("text between the signs")
 
@@ -18,11 +19,18 @@ class LineCutter:
 
     def __init__(self) -> None:
         self._held = b""
+        self._endless = b""  # the beginning of a line whose end was lost with the port
         self._torn = False
         self._heard_ms: int | None = None
 
+    def reopened(self) -> None:
+        self._endless, self._held = self._endless or self._held, b""
+
     def feed(self, data: bytes, at_ms: int) -> Iterator[bytes | Damaged]:
         """Whole lines that are not blank, without their ends."""
+        if self._endless:
+            yield Damaged(DamageReason.LENGTH, len(self._endless))
+            self._endless, self._torn = b"", False
         if self._held and _paused(self._heard_ms, at_ms):
             yield Damaged(DamageReason.LENGTH, len(self._held))
             self._held, self._torn = b"", True
@@ -58,6 +66,10 @@ class SignCutter:
         self._text = 0  # characters of the text so far; 0: none
         self._signs_in_text = 0
         self._heard_ms: int | None = None
+
+    def reopened(self) -> None:
+        """Text that was cut off is over."""
+        self._heard_ms = AGES_AGO_MS
 
     def feed(self, data: bytes, at_ms: int) -> Iterator[str | Damaged | Ignored]:
         if self._text and _paused(self._heard_ms, at_ms):

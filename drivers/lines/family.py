@@ -217,6 +217,9 @@ class Lines:
                 items += self._read(piece, at_ms)
         return items
 
+    def reopened(self) -> None:
+        self._cutter.reopened()
+
     def _read(self, piece: bytes | str, at_ms: int) -> list[Item]:
         size = len(piece)
         text = piece if isinstance(piece, str) else printable(piece)

@@ -88,6 +88,9 @@ class Pulse:
             )
         return items
 
+    def reopened(self) -> None:
+        self._cutter.reopened()
+
     def _contact(self) -> Contact:
         return Contact(round(self._options.debounce_s * 1000), self._options.edge == "rising")
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from drivers.lines import codec, patterns
-from drivers.lines.family import FAMILY, LEVEL_ONLY, UNFIT, LinesOptions
+from drivers.lines.family import FAMILY, LEVEL_ONLY, UNFIT, Lines, LinesOptions
 from drivers.mapping.family import MappingLine
-from gateway.driver import Device, Side, Stream
+from gateway.driver import Device, Side
 from gateway.model import (
     Basis,
     Crossings,
@@ -81,9 +81,9 @@ def device(options: dict[str, Any]) -> Device:
     return Device(LinesOptions.model_validate(options))
 
 
-def opened(options: dict[str, Any]) -> Stream:
+def opened(options: dict[str, Any]) -> Lines:
     driver = FAMILY.open(device(options))
-    assert hasattr(driver, "feed")
+    assert isinstance(driver, Lines)
     return driver
 
 
@@ -193,7 +193,7 @@ def test_a_level_below_zero_is_damage_and_no_crossing() -> None:
 
 
 def test_the_state_a_device_tells_of_itself() -> None:
-    options = {
+    options: dict[str, Any] = {
         "status": [
             {"pattern": "OK", "state": "ok"},
             {"pattern": "BEAM", "state": "fault", "detail": "beam blocked"},
@@ -238,6 +238,27 @@ def test_a_line_torn_by_a_lost_port_is_never_glued_to_the_next() -> None:
         Damaged(DamageReason.LENGTH, 2),
         Damaged(DamageReason.LENGTH, 2),
         Register("device", "main", None, 46),
+    ]
+
+
+def test_a_port_opened_anew_at_once_glues_nothing_and_costs_no_whole_line() -> None:
+    driver = opened({"pattern": r"(?P<total_in>\d+)"})
+    assert list(driver.feed(b"12", AT_MS)) == []
+    driver.reopened()
+    driver.reopened()
+    assert list(driver.feed(b"45\r\n", AT_MS)) == [
+        Damaged(DamageReason.LENGTH, 2),
+        Register("device", "main", None, 45),
+    ]
+
+
+def test_a_port_opened_anew_ends_the_text_between_signs() -> None:
+    driver = opened({})
+    assert list(driver.feed(b"Boot", AT_MS)) == []
+    driver.reopened()
+    assert list(driver.feed(b"+", AT_MS)) == [
+        codec.TEXT,
+        Crossings("device", "main", None, None, 1, basis=Basis.EVENT),
     ]
 
 
