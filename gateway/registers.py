@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.model import MAX_COUNT
+
 
 class Kind(StrEnum):
     """What a difference was. `held` waits for the next reading; the rest is final."""
@@ -44,11 +46,11 @@ class Rule:
         """Persons from one total to the next; negative is a decrease."""
         return earlier - later if self.down else later - earlier
 
-    def limit(self, elapsed_ms: int) -> int | None:
-        """Persons that can have crossed in that time, at least one; None without a limit."""
+    def limit(self, elapsed_ms: int) -> int:
+        """Persons that can have crossed in that time, at least one; never more than a reading may hold."""
         if self.max_per_s <= 0:
-            return None
-        return max(1, int(self.max_per_s * elapsed_ms / 1000))
+            return MAX_COUNT
+        return min(max(1, int(self.max_per_s * elapsed_ms / 1000)), MAX_COUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +59,15 @@ class Verdict:
     persons: int
 
 
-def within(persons: int, limit: int | None) -> bool:
-    return limit is None or persons <= limit
-
-
 def judge(rule: Rule, earlier: int, later: int, elapsed_ms: int) -> Verdict:
     """The difference between time neighbours: forward, rollover, jump, or a decrease to be held."""
     limit = rule.limit(elapsed_ms)
     persons = rule.forward(earlier, later)
     if persons >= 0:
-        return Verdict(Kind.FORWARD if within(persons, limit) else Kind.JUMP, persons)
+        return Verdict(Kind.FORWARD if persons <= limit else Kind.JUMP, persons)
     if rule.span and rule.span > 0:
         round_ = persons % rule.span
-        if 4 * round_ <= rule.span and within(round_, limit):
+        if 4 * round_ <= rule.span and round_ <= limit:
             return Verdict(Kind.ROLLOVER, round_)
     return Verdict(Kind.HELD, -persons)
 
@@ -86,9 +84,7 @@ def judge_low(rule: Rule, old: int, low: int, elapsed_ms: int, following: int) -
     if onward == 0 and since_restart != 0 and rule.resets:
         return Verdict(Kind.HELD, 0)
     may_reset = rule.resets and onward >= 0 and since_restart >= 0
-    small = within(since_restart, rule.limit(elapsed_ms)) and (
-        not rule.span or 4 * since_restart <= rule.span
-    )
+    small = since_restart <= rule.limit(elapsed_ms) and (not rule.span or 4 * since_restart <= rule.span)
     if may_reset and small:
         return Verdict(Kind.RESET, since_restart)
     return Verdict(Kind.BACKWARD, -rule.forward(old, low))

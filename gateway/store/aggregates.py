@@ -256,7 +256,7 @@ class Closer:
                 self._close_zone(zone, grid, start_ms)
                 closed += 1
             self._sums.clear()
-        return closed + self._close_orphans()
+        return closed + self._close_orphans(limit)
 
     def _due(self) -> tuple[GridSpan, int, list[Zone]] | None:
         """The oldest window that some zones may close now."""
@@ -302,17 +302,21 @@ class Closer:
         )
         self.memory.zone_through[zone.id, grid.size_s] = edge_ms
 
-    def _close_orphans(self) -> int:
+    def _close_orphans(self, limit: int) -> int:
         """Lines that no zone encloses (any more) are closed by the clock alone, for the books."""
         enclosed = {
             member.line_id for zone in self.memory.zones.values() for member in zone.versions[-1].members
         }
         lateness = round(self.memory.plan.allowed_lateness_s * 1000)
+        done = 0
         for (line_id, size_s), through in list(self.memory.through.items()):
             edge_ms = floor_ms(self.now.wall_ms - lateness - DAY_MS // 24, size_s)
-            if line_id not in enclosed and through < edge_ms:
-                self._close_line(line_id, size_s, edge_ms)
-        return 0
+            windows = min((edge_ms - through) // (size_s * 1000), limit - done)
+            if line_id not in enclosed and windows > 0:
+                self._close_line(line_id, size_s, through + windows * size_s * 1000)
+                done += windows
+        self._sums.clear()
+        return done
 
     def _write_zone(
         self, zone: Zone, size_s: int, start_ms: int, reason: str, *, occupancy: bool = False

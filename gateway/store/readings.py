@@ -12,7 +12,7 @@ from gateway.windows import SHARE_SQL
 
 Stored = tuple[int, int, int, int, int, Figures]  # long, start, end, side, key, figures
 
-INSERT = "INSERT OR IGNORE INTO readings VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+INSERT = "INSERT INTO readings VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 # ruff: noqa: S608  statements are put together from parts of this file only
 KEY = "long=? AND start_ms=? AND line_id=? AND end_ms=? AND side=? AND key=?"
 SAME = f"SELECT ins, outs, passes, sales, returns, amount FROM readings WHERE {KEY}"
@@ -49,9 +49,12 @@ def insert(
     quality: int,
     total: int | None = None,
 ) -> bool:
-    """Store one reading; False when its key is taken."""
+    """Store one reading; False when an event's key is taken. Counting what is not stored would be a lie."""
     row = (is_long(start_ms, end_ms), start_ms, line.id, end_ms, side, key, *figures, total, quality)
-    return batch.con.execute(INSERT, row).rowcount > 0
+    stored = batch.con.execute(INSERT, row).rowcount > 0
+    if not stored and not key:
+        raise ValueError(f"line {line.id} has a reading at {start_ms} to {end_ms} already")
+    return stored
 
 
 def book_event(

@@ -29,6 +29,8 @@ GRIDS = tuple(Grid(size_s=size, readings_days=1, retention_days=2) for size in (
 steps = st.one_of(
     st.tuples(st.just("delta"), st.sampled_from(LINES), st.integers(-300, 0), st.integers(1, 200)),
     st.tuples(st.just("delta"), st.sampled_from(LINES), st.integers(-20, 0), st.just(1)),
+    st.tuples(st.just("beam"), st.sampled_from(LINES), st.integers(-90, 0), st.integers(1, 3)),
+    st.tuples(st.just("wander"), st.booleans()),
     st.tuples(st.just("total"), st.sampled_from(LINES), st.integers(-60, 0)),
     st.tuples(st.just("pass_time"), st.integers(1, 900)),
     st.tuples(st.just("close"), st.integers(1, 40)),
@@ -59,7 +61,8 @@ class Life:
 
     async def configure(self) -> None:
         self.box.rules = [
-            LineRule(line, "main", basis=self.basis[line], max_per_s=0, expect_s=600) for line in LINES
+            LineRule(line, "main", basis=basis, max_per_s=0, expect_s=600)
+            for line, basis in self.basis.items()
         ]
         await self.box.configure()
 
@@ -70,6 +73,19 @@ class Life:
         if start < end:
             self.crossed += 7
             await self.box.take_in(Crossings(line, "main", start, end, self.crossed), counter=line)
+
+    async def beam(self, line: str, at_min: int, passes: int) -> None:
+        """A single channel that knows no direction."""
+        at = self.box.wall - self.skew_ms + at_min * MINUTE
+        await self.box.take_in(Crossings(line, "main", at, at + 1, passes=passes), counter=line)
+
+    async def wander(self, away: bool) -> None:
+        """A counter is taken away or hung up again, in a zone of its own."""
+        lines = [line for line in (*LINES, "west") if not away or line != "west"]
+        self.basis = {line: self.basis.get(line, Basis.DELTA) for line in lines}
+        await self.configure()
+        if not away:
+            await self.delta("west", -40, 20)
 
     async def total(self, line: str, at_min: int) -> None:
         """An odometer that turns once a second."""
@@ -131,10 +147,11 @@ class Life:
         await box.drain()
         box.balanced()
         counted = 0
-        for line in LINES:
-            ledger = box.ledger(line=line)
-            counted += ledger["counted"]
-            assert ledger.get("restating", 0) == ledger["open"] == ledger["held"] == 0
+        for line in (*LINES, "west"):
+            for column in ("ins", "passes"):
+                ledger = box.ledger(column, line)
+                counted += ledger["counted"] if line in LINES else 0
+                assert ledger.get("restating", 0) == ledger["open"] == ledger["held"] == 0
         assert self.arrived() == counted
 
     def arrived(self) -> int:
@@ -143,7 +160,7 @@ class Life:
             "SELECT size_s, from_ms, to_ms FROM grids WHERE base=1"
         ).fetchall()
         return sum(
-            int(str(data["ins"]))
+            int(str(data["ins"])) + int(str(data["outs"]))
             for (zone, size, start), (_, _, data) in self.box.office.items()
             if zone == "shop"
             and any(size == s and low <= start and (to is None or start < to) for s, low, to in grids)

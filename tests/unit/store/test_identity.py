@@ -305,3 +305,11 @@ async def test_an_adopted_line_is_remembered_with_the_first_of_its_readings(box:
     await box.delta(T0 - MINUTE, T0, 1, adopted=[taken])
     await box.restart(reboot=True)
     assert await box.store.adopted() == [taken]
+
+
+async def test_a_difference_that_no_reading_can_hold_is_a_jump(make_box: MakeBox) -> None:
+    box = await make_box(rules=[LineRule("door", "main", basis=Basis.TOTAL, max_per_s=0)])
+    for minute, total in ((3, 100), (2, 6_000_000_000), (1, 6_000_000_007)):
+        await box.take_in(Register("door", "main", T0 - minute * MINUTE, total_in=total))
+        box.balanced()
+    assert books(box) == (6_000_000_007 - 100, 7, 0, 6_000_000_000 - 100)

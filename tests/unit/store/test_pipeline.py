@@ -344,3 +344,16 @@ async def test_control_settling_any_revision_loses_the_second(tmp_path: Path) ->
     assert await box.take() == []
     assert not box.books().balanced
     await box.store.aclose()
+
+
+async def test_a_line_of_no_zone_catches_up_in_small_steps(make_box: MakeBox) -> None:
+    """After half a year in a drawer one transaction must not keep a watchdog waiting."""
+    box = await make_box(rules=[DOOR, LineRule("side", "main", max_per_s=0)])
+    await box.take_in(Crossings("side", "main", T0, T0 + MINUTE, 5), counter="side")
+    box.pass_ms(2 * 24 * HOUR)
+    summary = await box.store.close(box.now(), 10)
+    assert (summary.line_windows, summary.more) == (20, True)
+    box.balanced()
+    await box.close(50)
+    assert box.ledger(line="side")["closed"] == 5
+    box.balanced()
