@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
-import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from gateway.clock import Clock
-from gateway.driver import Driver, Exchange, Request, Response, Side, Stream
+from gateway.driver import Exchange, Request, Response, Side, Stream
 from gateway.errors import LinkError
 from gateway.links.port import Port
 from gateway.links.supervise import Backoff, LinkState, keep
+from gateway.links.turns import Source, Turn, Turns
 from gateway.model import Item, Register, Stamp
 
-LONGEST_SILENT_S = 60.0  # a silent address is asked at least this often
 GUARD_S = 0.2  # after a time-out the bus is left alone at least this long, and what comes is late
 DOUBT_S = 5.0  # so long after a time-out a reply may be a late one: ask twice, believe equal answers only
 DEAD = 3  # silent polls in a row after which a late reply can only be taken by its own family
@@ -30,15 +28,6 @@ MAX_SEEN = 4096  # registers whose first total since the opening is known
 log = logging.getLogger(__name__)
 
 
-class Source(Protocol):
-    """One decoder on one link, as the roster hands it out."""
-
-    @property
-    def driver(self) -> Driver: ...
-    @property
-    def counters(self) -> Sequence[str]: ...
-
-
 class Ingest(Protocol):
     """What the link needs of the core."""
 
@@ -46,30 +35,6 @@ class Ingest(Protocol):
     def deliver(
         self, link: str, source: Any, items: Iterable[Item], stamp: Stamp, *, patient: bool = False
     ) -> None: ...
-
-
-@dataclass(slots=True)
-class Turn:
-    """One asked-and-answered device and when it is asked next, on a grid that does not drift."""
-
-    source: Source
-    driver: Exchange
-    every_s: float
-    due_at: float
-    missed: int = 0  # polls in a row without any answer
-
-    @property
-    def family(self) -> type:
-        """Whose replies can be taken for this one's."""
-        return type(self.driver)
-
-    def schedule(self, now: float, answered: bool) -> None:
-        """The next point of the grid that is not past; twice as far after each silent poll."""
-        self.missed = 0 if answered else min(self.missed + 1, 30)
-        pause_s = max(self.every_s, min(LONGEST_SILENT_S, self.every_s * 2.0**self.missed))
-        self.due_at += math.floor(pause_s / self.every_s) * self.every_s
-        if self.due_at < now:
-            self.due_at += math.ceil((now - self.due_at) / self.every_s) * self.every_s
 
 
 class ByteLink:
@@ -143,33 +108,22 @@ class ByteLink:
             port.close()
 
     async def _ask_in_turn(self, port: Port) -> None:
-        """At once at first; after that the devices' turns are spread over the interval."""
         loop = asyncio.get_running_loop()
         self._guard_until = self._quiet_at_latest = 0.0
         self._doubt_until.clear()
-        began, step_s = loop.time() - self._poll_s, self._poll_s / max(1, len(self._asked))
-        turns = [
-            Turn(source, cast("Exchange", source.driver), self._poll_s, began + number * step_s)
-            for number, source in enumerate(self._asked)
-        ]
-        queue = [(turn.due_at, number) for number, turn in enumerate(turns)]
+        asked = [(source, cast("Exchange", source.driver)) for source in self._asked]
+        turns = Turns(asked, self._poll_s, loop.time())
         while True:
-            due_at = queue[0][0] if queue else math.inf
-            await self._rest(port, due_at - loop.time())
-            if not queue:
-                continue
-            _, number = queue[0]
-            turn = turns[number]
-            await self._ingest.wait_room()
-            answered = await self._poll(port, turn)
-            turn.schedule(loop.time(), answered)
-            heapq.heapreplace(queue, (turn.due_at, number))
+            await self._rest(port, turns.due_at - loop.time())
+            if self._asked:
+                await self._ingest.wait_room()
+                turns.settle(loop.time(), await self._poll(port, turns.next))
 
     async def _rest(self, port: Port, seconds: float) -> None:
         if seconds > 0 or port.error:
             await port.wait(min(seconds, 3600.0))
 
-    async def _poll(self, port: Port, turn: Turn) -> bool:
+    async def _poll(self, port: Port, turn: Turn[Exchange]) -> bool:
         """One round with one device; delivers what it told. True if it answered at all."""
         answered = False
         talk = turn.driver.poll(self._clock.wall_ms())
@@ -206,14 +160,14 @@ class ByteLink:
             self._seen.add((item.counter, item.line))
         return replace(item, modulus=None)
 
-    def _tell(self, turn: Turn, answered: bool) -> None:
+    def _tell(self, turn: Turn[Exchange], answered: bool) -> None:
         names = ", ".join(turn.source.counters)
         if answered:
             log.info("link %s: %s answers again", self.id, names)
         elif not turn.missed:
             log.warning("link %s: %s does not answer", self.id, names)
 
-    async def _exchange(self, port: Port, turn: Turn, request: Request) -> bytes | None:
+    async def _exchange(self, port: Port, turn: Turn[Exchange], request: Request) -> bytes | None:
         """The reply to this request, or None; b"" when it may as well be a late reply to an earlier one."""
         loop = asyncio.get_running_loop()
         data = await self._ask(port, turn, request)
@@ -236,7 +190,7 @@ class ByteLink:
         for one in {family} if family else {type(source.driver) for source in self._asked}:
             self._doubt_until[one] = max(self._doubt_until.get(one, 0.0), until)
 
-    async def _ask(self, port: Port, turn: Turn, request: Request) -> bytes | None:
+    async def _ask(self, port: Port, turn: Turn[Exchange], request: Request) -> bytes | None:
         loop = asyncio.get_running_loop()
         await self._hush(port)
         port.drain()

@@ -21,8 +21,9 @@ import serial
 from gateway.clock import Clock
 from gateway.driver import Stream
 from gateway.errors import LinkError
-from gateway.links.bytelink import Ingest, Source
+from gateway.links.bytelink import Ingest
 from gateway.links.supervise import Backoff, LinkState, keep
+from gateway.links.turns import Source
 
 BEAT_S = 1.0  # levels are looked up this often: a sign of life, and the end of the last pulse
 KERNEL_EVENTS = 1024  # edges the kernel keeps for us

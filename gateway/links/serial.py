@@ -17,11 +17,12 @@ import serial
 from gateway.clock import Clock
 from gateway.driver import Side
 from gateway.errors import LinkError
-from gateway.links.bytelink import ByteLink, Ingest, Source
+from gateway.links.bytelink import ByteLink, Ingest
 from gateway.links.port import Opened, Port
 from gateway.links.rfc2217 import Rfc2217
 from gateway.links.supervise import Backoff, LinkState
 from gateway.links.tcp import dial
+from gateway.links.turns import Source
 
 PTY_MAJORS = range(136, 144)  # Linux, devices.txt
 QUIET_CHARACTERS = 4  # Modbus tells frames apart by 3.5

@@ -10,9 +10,10 @@ from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.errors import LinkError
-from gateway.links.bytelink import ByteLink, Ingest, Source
+from gateway.links.bytelink import ByteLink, Ingest
 from gateway.links.port import Opened, Port
 from gateway.links.supervise import Backoff
+from gateway.links.turns import Source
 
 DIAL_S = 10.0
 IDLE_S, PROBE_S, PROBES = 30, 10, 3  # a silent connection is probed, and given up after a minute

@@ -12,7 +12,7 @@ import serial
 
 from drivers.dcon.family import FAMILY, DconLine, DconOptions
 from gateway.driver import Device
-from gateway.links.bytelink import Turn
+from gateway.links.turns import Turn
 from gateway.model import Damaged, DeviceState, Register, Status
 from simulators.bus import Bus
 from simulators.dcon import Module
