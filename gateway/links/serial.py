@@ -187,10 +187,10 @@ def _tune(fd: int, path: str, settings: SerialSettings) -> None:
     parity = bool(attributes[_CFLAG] & termios.PARENB)
     if parity is (settings.parity == "N") or attributes[_CFLAG] & termios.CSIZE != SIZES[settings.bytesize]:
         raise LinkError(_unable(path, settings))
-    _exclude_others(fd)
+    exclude_others(fd)
 
 
-def _exclude_others(fd: int) -> None:
+def exclude_others(fd: int) -> None:
     """flock stops the polite only; TIOCEXCL the kernel enforces.
 
     A pseudo-terminal would keep it after our death, for as long as its other end is open, and shut us out.
