@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 import serial
@@ -22,6 +23,7 @@ from gateway.clock import Clock
 from gateway.driver import Stream
 from gateway.errors import LinkError
 from gateway.links.bytelink import Ingest
+from gateway.links.serial import exclude_others
 from gateway.links.supervise import Backoff, LinkState, keep
 from gateway.links.turns import Source
 
@@ -267,7 +269,9 @@ class ModemLines:
         try:
             self._port = serial.Serial(port, timeout=0, exclusive=True)
         except (OSError, ValueError, termios.error) as error:
-            raise LinkError(f"{port}: {error}") from None
+            gone = not Path(port).exists()
+            raise LinkError(f"{port}: {'no such port' if gone else error}") from None
+        exclude_others(self._port.fileno())
         try:
             self._was = self.levels()
         except OSError:
