@@ -101,6 +101,8 @@ class ByteLink:
     async def _use(self, port: Port, stopper: asyncio.Task[Any]) -> None:
         stopper.add_done_callback(lambda _: port.lose("stopped"))
         self._seen.clear()
+        for source in self._heard:
+            getattr(source.driver, "reopened", _nothing)()
         self.state.opened(self._clock.wall_ms())
         try:
             await self._ask_in_turn(port)
@@ -235,3 +237,7 @@ class ByteLink:
             items = list(cast("Stream", source.driver).feed(data, at_ms, self._side))
             if items:
                 self._deliver(source, items, patient=False)
+
+
+def _nothing() -> None:
+    """What most drivers do when their port was opened anew."""
