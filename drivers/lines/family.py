@@ -28,6 +28,7 @@ from drivers.mapping.table import (
 from gateway.driver import Device, Family, Kind, Match, Message, Options, Side, Site
 from gateway.model import (
     DEVICE,
+    MAIN_LINE,
     Basis,
     Crossings,
     Damaged,
@@ -274,10 +275,13 @@ def problems(device: Device) -> list[str]:
 
 
 def _match(device: Device) -> Match:
-    match = cast("LinesOptions", device.options).match
+    options = cast("LinesOptions", device.options)
+    match = options.match
     lines = {cast("MappingLine", line).line: ours for ours, line in device.lines.items()}
     if match.line:
-        lines[match.line] = "main"
+        lines[match.line] = MAIN_LINE
+    elif not any(keys.line for shape in _shapes(options) for keys in shape.table.reading):
+        lines[MAIN_LINE] = MAIN_LINE  # also where only a level is told, which adopts no line
     return Match(match.till or match.counter, {theirs: ours for theirs, ours in lines.items() if theirs})
 
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from drivers.lines import codec, patterns
 from drivers.lines.family import FAMILY, LEVEL_ONLY, UNFIT, Lines, LinesOptions
 from drivers.mapping.family import MappingLine
+from gateway import config
 from gateway.driver import Device, Side
 from gateway.model import (
     Basis,
@@ -30,6 +31,7 @@ from gateway.model import (
     Status,
     Transactions,
 )
+from gateway.roster import Roster
 
 AT_MS = 1_795_424_400_000  # 2026-11-23 09:00 UTC
 SLOWEST_S = 0.1
@@ -158,6 +160,23 @@ def test_several_lines_and_counters_on_one_port() -> None:
     )
     match = FAMILY.match(configured)
     assert (match.counter, match.lines) == ("box2", {"A": "door", "B": "shop"})
+
+
+def test_a_board_that_knows_only_a_level_is_shown_and_counts_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        '[gateway]\nid = "g"\n[site]\nid = "s"\ntimezone = "UTC"\n'
+        '[link]\nb = { over = "serial", options = { port = "/dev/null" } }\n'
+        f"[counter]\nd = {{ link = 'b', driver = 'lines', pattern = '{INSIDE['pattern']}' }}\n"
+    )
+    roster = Roster(config.load(path))
+    source = roster.sources("b")[0]
+    resolved = roster.resolve(source, heard(INSIDE, b"Number of people inside : 4\r\n"))
+    assert [(one.counter, one.line, one.reading) for one in resolved.bookings] == [
+        ("d", "main", Occupancy("device", "main", None, 4))
+    ]
+    assert [counter for counter, _ in resolved.statuses] == ["d"]
+    assert not resolved.unknown
 
 
 def test_a_till_that_prints_its_receipts() -> None:
