@@ -13,6 +13,7 @@ from gateway.config.checks import Reading
 from gateway.config.files import Merged, Tree, read
 from gateway.config.links import GpioOptions, MqttOptions, SerialOptions, TcpOptions
 from gateway.config.members import Counter, Line
+from gateway.config.pull import PullOptions
 from gateway.config.tables import (
     ClockTable,
     GatewayTable,
@@ -38,6 +39,7 @@ __all__ = [
     "Line",
     "Link",
     "MqttOptions",
+    "PullOptions",
     "SerialOptions",
     "TcpOptions",
     "Upstream",
@@ -53,7 +55,7 @@ class Link:
     """One link; `options` by what it goes over."""
 
     over: str
-    options: SerialOptions | TcpOptions | MqttOptions | GpioOptions
+    options: SerialOptions | TcpOptions | MqttOptions | GpioOptions | PullOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from gateway.config.pull import PullOptions
 from gateway.config.tables import Table, read_secret
 
 WEEK_S = 7 * 24 * 3600
-ASKING = ("serial", "tcp")  # their counters are asked in turn, every poll_s
-WITH_PORTS = (*ASKING, "gpio")  # each has its ports for itself
+ASKING = ("serial", "tcp", "pull")  # their counters are asked in turn, every poll_s
+WITH_PORTS = ("serial", "tcp", "gpio")  # each has its ports for itself
 
 
 def _port(text: str) -> str:
@@ -166,4 +167,5 @@ LINK_OPTIONS: dict[str, type[Table]] = {
     "tcp": TcpOptions,
     "mqtt": MqttOptions,
     "gpio": GpioOptions,
+    "pull": PullOptions,
 }

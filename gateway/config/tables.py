@@ -19,8 +19,8 @@ from gateway.model import Basis, Resets
 
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 SIZES_S = (60, 300, 900, 1800, 3600)
-OVER = ("serial", "tcp", "mqtt", "gpio")
-LATER_OVER = ("push", "pull", "folder")
+OVER = ("serial", "tcp", "mqtt", "gpio", "pull")
+LATER_OVER = ("push", "folder")
 LATER_TABLES = ("push",)
 
 
@@ -196,7 +196,7 @@ class LogTable(Table):
 class LinkTable(Table):
     """A port, bus or broker."""
 
-    over: Literal["serial", "tcp", "mqtt", "gpio"] = Field(description="what kind of link it is")
+    over: Literal["serial", "tcp", "mqtt", "gpio", "pull"] = Field(description="what kind of link it is")
     options: dict[str, Any] = Field(default_factory=dict, description="of that kind")
 
 

@@ -20,8 +20,16 @@ from gateway.upstreams import DRIVERS, load_upstream
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "config"
 EXAMPLES = sorted((SHIPPED / "examples").glob("*.toml"))
-SECRETS = ("head-office.token", "mqtt.password", "viewer.token", "gateway.key")
-CERTIFICATES = ("broker-ca.crt", "head-office-ca.crt", "gateway.crt")
+SECRETS = (
+    "head-office.token",
+    "mqtt.password",
+    "viewer.token",
+    "gateway.key",
+    "portal.key",
+    "camera.password",
+    "bureau.token",
+)
+CERTIFICATES = ("broker-ca.crt", "head-office-ca.crt", "gateway.crt", "portal-ca.crt")
 
 
 @pytest.fixture
