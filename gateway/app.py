@@ -31,7 +31,6 @@ from gateway.web import serve
 log = logging.getLogger("gateway.app")
 
 STEP_S = 3.0  # each layer's time to stop; six layers stay under systemd's 20 s
-PING_S = 10.0
 
 Run = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -103,6 +102,7 @@ async def gateway(config: Config, clock: Clock) -> AsyncIterator[Gateway]:
         reader = store.reader()
         pumps = [_pump(name, config, store, clock) for name in config.upstream]
         closing = Closing(store, clock, lambda: _wake(pumps))
+        ingest.listeners.add(closing.stir)
         links = [_link(name, config, roster, clock, ingest, store) for name in config.link]
         health = HealthSource(config, roster, reader, links, pumps, ingest, clock, closing)
         running = Gateway(config, clock, store, reader, roster, ingest, closing, pumps, links, health)
@@ -220,14 +220,14 @@ async def _as_coroutine(run: Run, stop: asyncio.Event) -> None:
 
 
 def _watchdog(store: Store) -> Run:
-    """A sign of life to systemd, only after a round trip through the store."""
+    """A sign of life to systemd, if it watches us; only after a round trip through the store."""
     interval_s = systemd.watchdog_interval_s()
 
     async def run(stop: asyncio.Event) -> None:
-        while not stop.is_set():
+        while interval_s and not stop.is_set():
             await store.ping()
             systemd.notify("WATCHDOG=1")
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), interval_s or PING_S)
+                await asyncio.wait_for(stop.wait(), interval_s)
 
     return run

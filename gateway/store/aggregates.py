@@ -263,6 +263,7 @@ class Closer:
         best: tuple[int, int] | None = None
         found: list[Zone] = []
         grid_of: dict[int, GridSpan] = {}
+        self.summary.next_ms = FAR_MS
         for zone in self.memory.zones.values():
             for grid in self.memory.grids:
                 start_ms = zone.present_ms(
@@ -270,8 +271,9 @@ class Closer:
                 )
                 if start_ms is None or start_ms >= grid.to_ms:
                     continue
-                end_ms = start_ms + grid.size_s * 1000
-                if end_ms > self.now.wall_ms or end_ms + self._delay_ms(zone.at(start_ms)) > self.now.wall_ms:
+                due_ms = start_ms + grid.size_s * 1000 + self._delay_ms(zone.at(start_ms))
+                if due_ms > self.now.wall_ms:
+                    self.summary.next_ms = min(self.summary.next_ms, due_ms)
                     continue
                 rank = (start_ms, grid.size_s)
                 if best is None or rank < best:

@@ -73,11 +73,15 @@ class Recorded:
 
 @dataclass(slots=True)
 class ClosedSummary:
-    """`revisions`: reason → zone revisions written. `more`: something is still due now."""
+    """`revisions`: reason → zone revisions written. `more`: something is still due now.
+
+    `next_ms`: when the next window will be due, as far as is known now.
+    """
 
     revisions: dict[str, int] = field(default_factory=dict)
     line_windows: int = 0
     more: bool = False
+    next_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
