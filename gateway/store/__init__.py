@@ -34,6 +34,7 @@ from gateway.store.reader import Reader
 from gateway.store.recording import Recorder
 from gateway.store.releasing import release_held
 from gateway.store.replacing import replace
+from gateway.store.room import Room
 from gateway.store.schema import DEFAULT_MAX_BYTES, FILE, lock, open_buffer
 from gateway.store.sessions import Sessions
 from gateway.windows import Hours
@@ -65,6 +66,7 @@ class Store:
         self._stale = False  # what is remembered may be ahead of the file
         self._configurer = Configurer(con, self._memory)
         self._recorder = Recorder(con, self._memory)
+        self._room = Room(con, path)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
     @classmethod
@@ -154,8 +156,8 @@ class Store:
         return await self._write(lambda: replace(self._con, self._memory, counter, now))
 
     async def prune(self, now: Stamp) -> int:
-        """Make room; returns readings removed."""
-        return await self._write(lambda: prune(self._con, self._memory, now), now)
+        """Make room; returns rows removed."""
+        return await self._run(lambda: self._prune(now))
 
     async def hold_release(self, now: Stamp) -> int:
         """Book what was held while the clock was not believed; returns parcels released."""
@@ -233,6 +235,18 @@ class Store:
             self._refresh()
             raise
         return result
+
+    def _prune(self, now: Stamp) -> int:
+        """What is due; on a full card more, a day at a time, but nothing that somebody waits for."""
+        self._room.make()
+        self._catch_up(now)
+        gone = self._transaction(lambda: prune(self._con, self._memory, now))
+        while self._room.short() and (more := self._transaction(self._prune_day(now))):
+            gone += more
+        return gone
+
+    def _prune_day(self, now: Stamp) -> Callable[[], int]:
+        return lambda: prune(self._con, self._memory, now, short=True)
 
     def _refresh(self) -> None:
         """After a rollback nothing remembered is true; a card that cannot be read is asked again later."""

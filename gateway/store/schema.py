@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.errors import BufferInUse, BufferRefused, StoreError
 from gateway.model import Stamp
+from gateway.store.room import quota_bytes
 
 log = logging.getLogger("gateway.store")
 
@@ -238,7 +239,7 @@ def open_buffer(
     """The usable buffer of this directory. Raises BufferRefused, StoreError."""
     path = data_dir / FILE
     try:
-        con = _open_sound(path, now.wall_ms, faults, max_bytes)
+        con = _open_sound(path, now.wall_ms, faults, quota_bytes(path, max_bytes))
         _mark(con, now, simulated)
     except sqlite3.Error as error:
         raise StoreError(f"the buffer {path} cannot be opened: {error}") from error

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from gateway.store import Grid, UpstreamPlan
+from gateway.store.room import BALLAST_BYTES, Room
 from tests.unit.store.conftest import HOUR, MINUTE, T0, Box
 
 MakeBox = Callable[..., Awaitable[Box]]
@@ -70,3 +77,52 @@ async def test_an_occupancy_still_to_be_restated_keeps_its_day(make_box: MakeBox
     box.store._con.execute("INSERT INTO drift VALUES (1, 900, ?, 0)", (T0 // DAY * DAY,))
     await box.store.prune(box.now())
     assert box.store._memory.frozen_ms <= T0
+
+
+async def test_a_buffer_at_its_quota_makes_room_of_what_nobody_waits_for(make_box: MakeBox) -> None:
+    """Oldest first, a day at a time; what is pending stays, and the books know of all of it."""
+    box = await make_box(upstreams={})
+    for _ in range(12):
+        await box.delta(box.wall - MINUTE, box.wall, 5)
+        box.pass_ms(DAY)
+        await box.close()
+    con = box.store._con
+    assert await box.store.prune(box.now()) == 0
+    pages = (
+        con.execute("PRAGMA page_count").fetchone()[0] - con.execute("PRAGMA freelist_count").fetchone()[0]
+    )
+    con.execute(f"PRAGMA max_page_count={pages}")
+    assert await box.store.prune(box.now()) > 0
+    ledger = box.ledger()
+    assert 0 < ledger["expired"] < ledger["counted"] == 60
+    box.balanced()
+    await box.delta(box.wall - MINUTE, box.wall, 5)  # there is room again
+    box.balanced()
+
+
+async def test_a_quota_never_takes_what_is_owed(make_box: MakeBox) -> None:
+    box = await make_box(grid=SHORT)
+    await old_count(box)
+    con = box.store._con
+    con.execute(f"PRAGMA max_page_count={con.execute('PRAGMA page_count').fetchone()[0]}")
+    await box.store.prune(box.now())
+    assert box.ledger()["expired"] == 0
+    box.balanced()
+
+
+def test_ballast_is_thrown_off_a_full_card_and_taken_aboard_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Room(sqlite3.connect(":memory:"), tmp_path / "buffer.db")
+    free = 1 << 30
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=1 << 33, free=free))
+    room.make()
+    assert (tmp_path / "ballast").stat().st_blocks * 512 >= BALLAST_BYTES
+    assert not room.short()
+    free = 1 << 20
+    room.make()
+    assert room.short()
+    assert not (tmp_path / "ballast").exists()
+    free = 1 << 30
+    room.make()
+    assert (tmp_path / "ballast").exists()
