@@ -35,7 +35,7 @@ class Windows:
     def __init__(self) -> None:
         self.looks: list[float] = []
         self.closed: list[tuple[float, float]] = []  # due, done
-        self.full = False
+        self.full = self.prunable = False
         self._next_ms = EVERY_MS
 
     async def close(self, now: Stamp, _limit: int = 0) -> ClosedSummary:
@@ -54,7 +54,9 @@ class Windows:
         return 0
 
     async def prune(self, _now: Stamp) -> None:
-        return None
+        if self.full and not self.prunable:
+            raise StoreError("too full to prune")
+        self.full = False
 
 
 def closing(work: Callable[[Closing, Windows, LoopClock], Awaitable[None]]) -> Windows:
@@ -118,3 +120,17 @@ def test_a_full_card_or_a_doubted_clock_is_asked_again_each_second() -> None:
         assert len(windows.closed) == 2
 
     closing(trouble)
+
+
+def test_a_full_card_is_pruned_at_once_and_closing_goes_on() -> None:
+    async def fill(closing: Closing, windows: Windows, _clock: LoopClock) -> None:
+        await asyncio.sleep(60)
+        windows.full = True
+        closing.stir()
+        await asyncio.sleep(60)
+        assert windows.full
+        windows.prunable = True
+        await asyncio.sleep(DOZE_S + 1)
+        assert not windows.full
+
+    assert closing(fill).closed
