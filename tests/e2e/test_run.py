@@ -131,7 +131,7 @@ def test_it_tells_systemd_that_it_is_ready_and_alive(daemon: Daemon) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(daemon.folder / "notify"))
         sock.settimeout(10)
-        daemon.start(env={"NOTIFY_SOCKET": str(daemon.folder / "notify")})
+        daemon.start(env={"NOTIFY_SOCKET": str(daemon.folder / "notify"), "WATCHDOG_USEC": "2000000"})
         said = {sock.recv(200).split(b"\n")[0] for _ in range(2)}
     assert said == {b"READY=1", b"WATCHDOG=1"}
 
