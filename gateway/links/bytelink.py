@@ -234,10 +234,32 @@ class ByteLink:
             self._guard_until = max(self._guard_until, min(now + RESYNC_S, self._quiet_at_latest))
         for source in self._heard:
             at_ms = self._clock.wall_ms()
-            items = list(cast("Stream", source.driver).feed(data, at_ms, self._side))
+            items = _ends_of_rises(cast("Stream", source.driver).feed(data, at_ms, self._side))
             if items:
                 self._deliver(source, items, patient=False)
 
 
 def _nothing() -> None:
     """What most drivers do when their port was opened anew."""
+
+
+def _ends_of_rises(items: Iterable[Item]) -> list[Item]:
+    """Totals heard in one breath share their instant: of those that rise only the last can be booked."""
+    kept: list[Item] = []
+    places: dict[tuple[str, str, str], int] = {}
+    for item in items:
+        if isinstance(item, Register) and item.at_ms is None:
+            place = places.setdefault((item.counter, item.line, item.epoch), len(kept))
+            if place < len(kept) and _risen(kept[place], item):
+                kept[place] = item
+                continue
+            places[item.counter, item.line, item.epoch] = len(kept)
+        kept.append(item)
+    return kept
+
+
+def _risen(earlier: Item, later: Register) -> bool:
+    """Has no side of it fallen, and is none missing?"""
+    sides = ("total_in", "total_out", "total_passes")
+    pairs = [(getattr(earlier, side), getattr(later, side)) for side in sides]
+    return all((low is None) == (high is None) and (low or 0) <= (high or 0) for low, high in pairs)

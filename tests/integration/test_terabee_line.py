@@ -32,7 +32,7 @@ async def test_every_passage_is_heard_and_nothing_is_said(number: int | None) ->
             await until(lambda: ingest.has(Status))
             bus.cross("0", 10, 3)
             await until(lambda: totals(ingest)[-1:] == [(4, 65533)])
-            assert len(totals(ingest)) == 13
+            assert len(totals(ingest)) <= 13  # of those heard in one breath the last is told
         assert not ingest.has(Damaged)
         assert not bus.heard
 
