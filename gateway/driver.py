@@ -78,11 +78,16 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to say to a bus. `end` tells from the bytes received so far whether the reply is whole."""
+    """What to say to a bus. `end` tells from the bytes received so far whether the reply is whole.
+
+    `named`: the reply itself tells whose it is and what it answers, and `end` waits past all others; a late
+    reply to something else then does no harm, and the link need not ask twice to find out.
+    """
 
     payload: bytes
     timeout_ms: int
     end: Callable[[bytes], bool]
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class Gate:
     def poll(self, now_ms: int) -> Generator[Request, Response, Iterable[Item]]:
         machine = self._options.address
         wait_ms = round(self._options.timeout_s * 1000)
-        response = yield Request(codec.query(machine), wait_ms, partial(codec.whole, machine))
+        response = yield Request(codec.query(machine), wait_ms, partial(codec.whole, machine), named=True)
         if response.data is None:
             return []
         reply = codec.read_reply(machine, response.data)

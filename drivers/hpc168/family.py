@@ -53,7 +53,7 @@ class Hpc:
         """True if anything at all was said; silence says nothing."""
         question = Question(ask, self._options.address)
         wait_ms = round(self._options.timeout_s * 1000)
-        response = yield Request(codec.build(question), wait_ms, partial(codec.whole, question))
+        response = yield Request(codec.build(question), wait_ms, partial(codec.whole, question), named=True)
         if response.data is not None:
             items.append(_item(codec.read_reply(question, response.data)))
         return response.data is not None

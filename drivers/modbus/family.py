@@ -101,6 +101,10 @@ class Modbus:
         )
         self._count_questions = self._questions(self._totals.values())
         self._look_questions = self._questions(self._signs)
+        asked = {*self._survey_questions, *self._count_questions, *self._look_questions}
+        alike = {(question.function, question.value_bytes) for question in asked}
+        # an RTU reply names the unit and its own length, but not the registers that were asked for
+        self._named = self._options.framing is Framing.TCP or len(alike) == len(asked)
         self._turns = {name: turn_of(total, {}) for name, total in self._totals.items()}
         self._surveyed = False
         self._polls = 0
@@ -245,7 +249,7 @@ class Modbus:
             self._transaction = (self._transaction + 1) % (codec.MAX_TRANSACTION + 1)
         asked = Asked(question, self._options.framing, self._transaction)
         timeout_ms = round(self._options.timeout_s * 1000)
-        response = yield Request(asked.payload, timeout_ms, partial(codec.whole, asked))
+        response = yield Request(asked.payload, timeout_ms, partial(codec.whole, asked), self._named)
         return None if response.data is None else codec.read_reply(asked, response.data)
 
     def _registers(self, totals: Mapping[str, int], counter: str) -> Iterable[Item]:

@@ -17,10 +17,11 @@ from gateway.links.supervise import Backoff, LinkState, keep
 from gateway.links.turns import Source, Turn, Turns
 from gateway.model import Item, Register, Stamp
 
-GUARD_S = 0.2  # after a time-out the bus is left alone at least this long, and what comes is late
-DOUBT_S = 5.0  # so long after a time-out a reply may be a late one: ask twice, believe equal answers only
+GUARD_S = 0.2  # after a time-out the bus is left alone so long, and what comes is late
+DOUBT_S = 5.0  # so long after a time-out a nameless reply may be a late one: ask twice, believe equal ones
 DEAD = 3  # silent polls in a row after which a late reply can only be taken by its own family
 RESYNC_S = 1.0  # two answers that differ: leave the bus alone until it has been quiet so long
+GARBLED = 3  # devices that never say the same twice get no more such breaks
 LONGEST_RESYNC_S = 5.0  # a device that never stops talking must not silence the others
 LONGEST_QUIET_S = 0.05  # nor keep us from asking for longer than this
 MAX_SEEN = 4096  # registers whose first total since the opening is known
@@ -67,6 +68,7 @@ class ByteLink:
         self._heard = [source for source in sources if hasattr(source.driver, "feed")]
         self._guard_until = self._quiet_at_latest = 0.0
         self._doubt_until: dict[type, float] = {}
+        self._said: dict[bytes, bytes] = {}  # nameless question → the last reply that was believed
 
     async def _open(self) -> Port:
         """Raises LinkError; bytes nobody waits for go to `_unasked`."""
@@ -113,6 +115,7 @@ class ByteLink:
         loop = asyncio.get_running_loop()
         self._guard_until = self._quiet_at_latest = 0.0
         self._doubt_until.clear()
+        self._said.clear()
         asked = [(source, cast("Exchange", source.driver)) for source in self._asked]
         turns = Turns(asked, self._poll_s, loop.time())
         while True:
@@ -173,12 +176,23 @@ class ByteLink:
         """The reply to this request, or None; b"" when it may as well be a late reply to an earlier one."""
         loop = asyncio.get_running_loop()
         data = await self._ask(port, turn, request)
-        if data is None or loop.time() >= self._doubt_until.get(turn.family, 0.0):
+        if data is None or request.named:
             return data
+        if loop.time() < self._doubt_until.get(turn.family, 0.0) and data != self._said.get(request.payload):
+            data = await self._confirmed(port, turn, request, data)
+        if data and len(self._said) < MAX_SEEN:
+            self._said[request.payload] = data  # the same once more brings nothing new, whoever said it
+        return data
+
+    async def _confirmed(self, port: Port, turn: Turn[Exchange], request: Request, data: bytes) -> bytes:
+        """Asked again: the same reply, or b"" if it differs."""
         again = await self._ask(port, turn, request)
-        if again == data:
-            return data
-        self._resync(loop.time())
+        if again is not None and (again.endswith(data) or data.endswith(again)):  # but for noise before it
+            turn.garbled = 0
+            return min(data, again, key=len)
+        turn.garbled = min(turn.garbled + 1, GARBLED)
+        if turn.garbled < GARBLED:
+            self._resync(asyncio.get_running_loop().time())
         return b""
 
     def _resync(self, now: float) -> None:
@@ -200,7 +214,7 @@ class ByteLink:
         data = await port.wait(request.timeout_ms / 1000, self._end_of(request))
         if data is None:
             dead = turn.missed >= DEAD
-            self._guard_until = loop.time() + (GUARD_S if dead else max(GUARD_S, request.timeout_ms / 1000))
+            self._guard_until = loop.time() + GUARD_S
             self._doubt(self._guard_until + DOUBT_S, turn.family if dead else None)
             return None
         return data.removeprefix(request.payload) if self._echo else data
