@@ -14,11 +14,13 @@ from gateway.config.files import Merged, Tree, read
 from gateway.config.links import GpioOptions, MqttOptions, SerialOptions, TcpOptions
 from gateway.config.members import Counter, Line
 from gateway.config.pull import PullOptions
+from gateway.config.push import PushOptions
 from gateway.config.tables import (
     ClockTable,
     GatewayTable,
     HttpTable,
     LogTable,
+    PushTable,
     SendTable,
     SiteTable,
     WindowsTable,
@@ -40,6 +42,7 @@ __all__ = [
     "Link",
     "MqttOptions",
     "PullOptions",
+    "PushOptions",
     "SerialOptions",
     "TcpOptions",
     "Upstream",
@@ -55,7 +58,7 @@ class Link:
     """One link; `options` by what it goes over."""
 
     over: str
-    options: SerialOptions | TcpOptions | MqttOptions | GpioOptions | PullOptions
+    options: SerialOptions | TcpOptions | MqttOptions | GpioOptions | PullOptions | PushOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class Config:
     site: SiteTable
     windows: WindowsTable
     http: HttpTable
+    push: PushTable
     log: LogTable
     hours: Mapping[str, Hours] = field(default_factory=dict)
     link: Mapping[str, Link] = field(default_factory=dict)

@@ -21,7 +21,6 @@ from gateway.config.tables import (
     ID,
     KEYED,
     LATER_OVER,
-    LATER_TABLES,
     OVER,
     SINGLE,
     TABLES,
@@ -86,9 +85,7 @@ class Reading:
 
     def _unknown_tables(self) -> None:
         for name in self._merged.tree:
-            if name in LATER_TABLES:
-                self._note((name,), f"not in this version; known: {', '.join(TABLES)}")
-            elif name not in TABLES:
+            if name not in TABLES:
                 self._note((name,), f"unknown key{hint(name, TABLES)}")
 
     def _single(self, name: str) -> Any:
@@ -184,6 +181,8 @@ class Reading:
             self._day_start(site, tables["windows"])
         if tables["http"]:
             self._listen(tables["http"])
+        if tables["push"]:
+            self._doors(tables)
         check_zones(self._merged, tables["zone"], zones, hours)
         for id_, (table, _options) in tables["upstream"].items():
             for zone in table.send.zones or ():
@@ -222,6 +221,20 @@ class Reading:
     def _listen(self, http: HttpTable) -> None:
         if not is_loopback(http.host) and http.token_file is None:
             self._note(("http", "listen"), f"{http.host} is open to others: token_file is needed")
+
+    def _doors(self, tables: dict[str, Any]) -> None:
+        """Links that counters push to."""
+        push, http = tables["push"], tables["http"]
+        pushed = {id_: options for id_, (over, options) in tables["link"].items() if over == "push"}
+        if pushed and "push" not in self._merged.tree:
+            self._note(("push", "listen"), f"missing: counters push to link {next(iter(pushed))}")
+        if pushed and http and push.port and (push.host, push.port) == (http.host, http.port):
+            self._note(("push", "listen"), "[http] has this address and port")
+        for id_, options in pushed.items():
+            if options.auth == "none" and not push.allow:
+                self._note(
+                    ("link", id_, "options", "auth"), "none needs [push] allow: networks that may push"
+                )
 
     def _ports(self, links: dict[str, tuple[str, Any]]) -> None:
         taken: dict[str, str] = {}

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.config.pull import PullOptions
+from gateway.config.push import PushOptions
 from gateway.config.tables import Table, read_secret
 
 WEEK_S = 7 * 24 * 3600
@@ -168,4 +169,5 @@ LINK_OPTIONS: dict[str, type[Table]] = {
     "mqtt": MqttOptions,
     "gpio": GpioOptions,
     "pull": PullOptions,
+    "push": PushOptions,
 }

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,9 +19,8 @@ from gateway.model import Basis, Resets
 
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 SIZES_S = (60, 300, 900, 1800, 3600)
-OVER = ("serial", "tcp", "mqtt", "gpio", "pull")
-LATER_OVER = ("push", "folder")
-LATER_TABLES = ("push",)
+OVER = ("serial", "tcp", "mqtt", "gpio", "pull", "push")
+LATER_OVER = ("folder",)
 
 
 class Table(BaseModel):
@@ -40,6 +39,14 @@ def _listen(text: str) -> str:
     host, colon, port = text.rpartition(":")
     if not (colon and host and port.isdecimal() and int(port) < 65536):
         raise ValueError(f'must be "ADDRESS:PORT", not "{text}"')
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError as error:
+        raise ValueError(f'must be a network like "192.168.10.0/24": {error}') from None
     return text
 
 
@@ -160,7 +167,21 @@ class WindowsTable(Table):
         return self
 
 
-class HttpTable(Table):
+class Listening(Table):
+    """Where somebody listens."""
+
+    listen: Annotated[str, AfterValidator(_listen)]
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+
+class HttpTable(Listening):
     """Page, API and metrics."""
 
     listen: Annotated[str, AfterValidator(_listen)] = Field(
@@ -171,17 +192,20 @@ class HttpTable(Table):
     )
 
     @property
-    def host(self) -> str:
-        return self.listen.rpartition(":")[0].strip("[]")
-
-    @property
-    def port(self) -> int:
-        return int(self.listen.rpartition(":")[2])
-
-    @property
     def token(self) -> str | None:
         """Raises ConfigurationError when the file is gone."""
         return read_secret(self.token_file) if self.token_file else None
+
+
+class PushTable(Listening):
+    """Where counters push to, as `/push/LINK`."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = Field(
+        "127.0.0.1:8081", description="address and port that counters post to; not that of [http]"
+    )
+    allow: list[Annotated[str, AfterValidator(_network)]] = Field(
+        [], description="networks that may push; default: any that can authenticate"
+    )
 
 
 class LogTable(Table):
@@ -196,7 +220,9 @@ class LogTable(Table):
 class LinkTable(Table):
     """A port, bus or broker."""
 
-    over: Literal["serial", "tcp", "mqtt", "gpio", "pull"] = Field(description="what kind of link it is")
+    over: Literal["serial", "tcp", "mqtt", "gpio", "pull", "push"] = Field(
+        description="what kind of link it is"
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="of that kind")
 
 
@@ -289,6 +315,7 @@ SINGLE: dict[str, type[Table]] = {
     "site": SiteTable,
     "windows": WindowsTable,
     "http": HttpTable,
+    "push": PushTable,
     "log": LogTable,
 }
 KEYED: dict[str, type[Table]] = {

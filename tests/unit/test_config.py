@@ -60,7 +60,24 @@ def problems(folder: Path, text: str, head: str = HEAD) -> list[str]:
 WRONG = {
     "a mistyped table": ('[clok]\ntrust = "rtc"', "clok: unknown key (did you mean clock?)"),
     "a mistyped key": ("[windows]\nsize = 900", "windows.size: unknown key (did you mean size_s?)"),
-    "a table of a later version": ('[push]\nlisten = "x:1"', "push: not in this version; known: include, "),
+    "a push port on the page's": (
+        '[http]\nlisten = "127.0.0.1:81"\n[push]\nlisten = "127.0.0.1:81"\nallow = ["127.0.0.1"]\n'
+        '[link.lan]\nover = "push"\noptions = { auth = "none" }',
+        "push.listen: [http] has this address and port",
+    ),
+    "counters that push without a port": (
+        '[link.lan]\nover = "push"\noptions = { auth = "none" }',
+        "push.listen: missing: counters push to link lan",
+    ),
+    "an open door without a list of guests": (
+        '[push]\nlisten = "127.0.0.1:81"\n[link.lan]\nover = "push"\noptions = { auth = "none" }',
+        "link.lan.options.auth: none needs [push] allow",
+    ),
+    "a door without a key": (
+        '[push]\nlisten = "127.0.0.1:81"\n[link.lan]\nover = "push"\noptions = { auth = "digest" }',
+        "link.lan.options.password_file: missing beside auth = digest",
+    ),
+    "a network that is none": ('[push]\nallow = ["192.168.10.x"]', "push.allow[0]: must be a network like "),
     "text where a number belongs": (
         '[windows]\nreadings_days = "many"',
         'windows.readings_days: must be a whole number, not "many"',
@@ -85,8 +102,8 @@ WRONG = {
         "http.listen: 0.0.0.0 is open to others: token_file is needed",
     ),
     "a link of a later version": (
-        '[link.lan]\nover = "push"',
-        "link.lan.over: push is not in this version; known: serial, ",
+        '[link.lan]\nover = "folder"',
+        "link.lan.over: folder is not in this version; known: serial, ",
     ),
     "a mistyped kind of link": ('[link.a]\nover = "serail"', "(did you mean serial?)"),
     "a capital letter in an id": ('[link.Bus]\nover = "serial"\noptions = { port = "x" }', "link.Bus: no id"),

@@ -27,6 +27,8 @@ SECRETS = (
     "gateway.key",
     "portal.key",
     "camera.password",
+    "push.password",
+    "push.token",
     "bureau.token",
 )
 CERTIFICATES = ("broker-ca.crt", "head-office-ca.crt", "gateway.crt", "portal-ca.crt")
