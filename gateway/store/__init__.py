@@ -149,6 +149,8 @@ class Store:
 
     async def forget_upstream(self, upstream: str) -> int:
         """Take a removed upstream out of the books; returns windows it never got."""
+        if upstream in self._configurer.upstreams:
+            raise StoreError(f"upstream {upstream} is in the configuration: remove it there first")
         return await self._write(lambda: outbox.forget(self._con, upstream))
 
     async def replace_counter(self, counter: str, now: Stamp) -> int:

@@ -41,9 +41,11 @@ class Configurer:
         self.now = Stamp("", 0, 0)
         self.first = True
         self.waiting: Wanted | None = None  # came before the time was known
+        self.upstreams: frozenset[str] = frozenset()  # those that are configured
 
     def take(self, wanted: Wanted, now: Stamp) -> None:
         """Apply it; what begins at a moment waits until one is believed."""
+        self.upstreams = frozenset(wanted.upstreams)
         if now.trusted:
             self._apply(wanted, now)
             return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 
+from gateway.model import Interval
 from gateway.store.batch import Batch
 from gateway.store.memory import Line
 
@@ -20,6 +22,38 @@ WATCHED = (
     " UNION ALL SELECT watch_start_ms, watch_end_ms FROM pulse"
     " WHERE line_id=:line AND watch_start_ms<:hi AND watch_end_ms>:lo)"
 )
+
+SPANS = (
+    "SELECT start_ms, end_ms FROM coverage WHERE line_id=:line UNION ALL SELECT watch_start_ms, watch_end_ms"
+    " FROM pulse WHERE line_id=:line AND watch_start_ms IS NOT NULL ORDER BY start_ms"
+)
+DELTA_LINES = "SELECT id FROM lines WHERE counter=? AND basis='delta'"
+
+
+def gaps(con: sqlite3.Connection, counter: str, lo_ms: int, hi_ms: int) -> list[Interval]:
+    """When in `[lo, hi)` a line of the counter that counts by deltas was not watched, oldest first.
+
+    Not before the line was first watched: what the device counted elsewhere is not ours.
+    """
+    missed: list[Interval] = []
+    for (line_id,) in con.execute(DELTA_LINES, (counter,)).fetchall():
+        missed += _gaps(con.execute(SPANS, {"line": line_id}).fetchall(), lo_ms, hi_ms)
+    merged: list[Interval] = []
+    for one in sorted(missed, key=lambda one: one.start_ms):
+        if merged and one.start_ms <= merged[-1].end_ms:
+            one = Interval(merged[-1].start_ms, max(one.end_ms, merged.pop().end_ms))
+        merged.append(one)
+    return merged
+
+
+def _gaps(spans: list[tuple[int, int]], lo_ms: int, hi_ms: int) -> Iterator[Interval]:
+    at_ms = max(lo_ms, spans[0][0]) if spans and max(end for _, end in spans) > lo_ms else hi_ms
+    for start_ms, end_ms in spans:
+        if at_ms < min(start_ms, hi_ms):
+            yield Interval(at_ms, min(start_ms, hi_ms))
+        at_ms = max(at_ms, end_ms)
+    if at_ms < hi_ms:
+        yield Interval(at_ms, hi_ms)
 
 
 def watched_ms(con: sqlite3.Connection, line_id: int, lo_ms: int, hi_ms: int) -> int:

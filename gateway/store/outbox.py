@@ -123,8 +123,6 @@ def release(con: sqlite3.Connection, upstream: str) -> int:
 def forget(con: sqlite3.Connection, upstream: str) -> int:
     """Take a removed upstream out of the books; returns windows it never got. Raises StoreError."""
     id_ = _id(con, upstream)
-    if con.execute("SELECT 1 FROM subscriptions WHERE upstream_id=? AND to_ms IS NULL", (id_,)).fetchone():
-        raise StoreError(f"upstream {upstream} is in the configuration: remove it there first")
     (owed,) = con.execute(
         "SELECT count(*) FROM outbox WHERE upstream_id=? AND state<>'delivered'", (id_,)
     ).fetchone()

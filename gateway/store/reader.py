@@ -11,10 +11,11 @@ from typing import Any
 
 from gateway import measures
 from gateway.errors import StoreError
-from gateway.model import Role, TimeQuality
+from gateway.model import Interval, Role, TimeQuality
 from gateway.store import outbox
 from gateway.store.aggregates import FLAGS
 from gateway.store.books import books
+from gateway.store.coverage import gaps
 from gateway.store.memory import Line, Memory, Plans, Zone
 from gateway.store.plan import NOTHING, Books, Figures, Grid, LineTotals, Pending, ZoneLive
 from gateway.store.readings import Sums, window_sums
@@ -132,6 +133,11 @@ class Reader:
             last_reading_ms=last or None,
             quality=quality,
         )
+
+    def gaps(self, counter: str, from_ms: int, to_ms: int) -> list[Interval]:
+        """When the counter was not watched, oldest first; never before it was first heard."""
+        with self._reading() as con:
+            return gaps(con, counter, from_ms, to_ms)
 
     def zones(self) -> list[dict[str, Any]]:
         """Active zones and their lines."""
