@@ -103,7 +103,7 @@ async def gateway(config: Config, clock: Clock) -> AsyncIterator[Gateway]:
         pumps = [_pump(name, config, store, clock) for name in config.upstream]
         closing = Closing(store, clock, lambda: _wake(pumps))
         ingest.listeners.add(closing.stir)
-        links = [_link(name, config, roster, clock, ingest, store) for name in config.link]
+        links = [_link(name, config, roster, clock, ingest, store, reader) for name in config.link]
         health = HealthSource(config, roster, reader, links, pumps, ingest, clock, closing)
         running = Gateway(config, clock, store, reader, roster, ingest, closing, pumps, links, health)
         control = ControlServer(config.gateway.data_dir, health, ingest)
@@ -184,9 +184,11 @@ def _pump(name: str, config: Config, store: Store, clock: Clock) -> Pump:
     return Pump(name, receiver, store, clock, upstream.replay_per_s)
 
 
-def _link(name: str, config: Config, roster: Roster, clock: Clock, ingest: Ingest, store: Store) -> Link:
-    link = config.link[name]
-    return open_link(name, link, roster.sources(name), clock, ingest, config.gateway.id, store.sessions)
+def _link(
+    name: str, config: Config, roster: Roster, clock: Clock, ingest: Ingest, store: Store, reader: Reader
+) -> Link:
+    link, sources = config.link[name], roster.sources(name)
+    return open_link(name, link, sources, clock, ingest, config.gateway.id, store.sessions, reader)
 
 
 @asynccontextmanager

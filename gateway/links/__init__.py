@@ -37,6 +37,7 @@ def open_link(
     ingest: Any,
     gateway_id: str,
     sessions: Any,
+    coverage: Any = None,
 ) -> Link:
     """The link `name`, nothing opened yet. Raises LinkError for a carrier that is not built."""
     if link.over == "mqtt":
@@ -56,4 +57,8 @@ def open_link(
         from gateway.links.gpio import GpioLink
 
         return GpioLink(name, link.options, sources, clock, ingest)
+    if link.over == "pull":
+        from gateway.links.pull import PullLink
+
+        return PullLink(name, link.options, sources, clock, ingest, coverage)
     raise LinkError(f"links over {link.over} are not built")

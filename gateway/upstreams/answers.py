@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http import HTTPStatus
 
 from gateway.model import Event, Receipt
+from gateway.retry import retry_after_s
 
 SINGLES_IN_A_ROW = 20  # refused one by one without a success: it is the receiver, not the events
-MAX_RETRY_AFTER_S = 3600.0
 MAX_REASON_CHARS = 256
 MAX_SUSPECTS = 1000
 AGAIN_LATER = {408, 425, 429}
@@ -53,27 +51,6 @@ def judge(status: int, headers: Mapping[str, str], body: bytes | None, now_ms: i
     if 300 <= status < 400:
         said += f": redirects to {headers.get('Location', 'nowhere')[:MAX_REASON_CHARS]} are not followed"
     return Verdict(Meaning.MISCONFIGURED, said)
-
-
-def retry_after_s(headers: Mapping[str, str], now_ms: int | None = None) -> float | None:
-    """Seconds to wait, 0 … 3600. A date is held against the answer's own `Date`, else against `now_ms`."""
-    text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(min(int(text[:9]), MAX_RETRY_AFTER_S))
-    until, sent = _http_date(text), _http_date(headers.get("Date", ""))
-    if sent is None and now_ms is not None:
-        sent = now_ms / 1000
-    if until is None or sent is None:
-        return None
-    return min(max(until - sent, 0.0), MAX_RETRY_AFTER_S)
-
-
-def _http_date(text: str) -> float | None:
-    try:
-        when: datetime = parsedate_to_datetime(text)
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
 
 
 def _phrase(status: int) -> str:

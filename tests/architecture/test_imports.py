@@ -23,6 +23,7 @@ TABLE: dict[str, set[str]] = {
     "gateway.errors": set(),
     "gateway.clock": PURE,
     "gateway.systemd": set(),
+    "gateway.retry": set(),
     "gateway.registers": PURE,
     "gateway.windows": PURE,
     "gateway.measures": PURE,
@@ -32,8 +33,10 @@ TABLE: dict[str, set[str]] = {
     | {"gateway.errors", "gateway.driver", "gateway.config", "gateway.windows", "gateway.upstreams"},
     "gateway.roster": PURE | {"gateway.errors", "gateway.driver", "gateway.config"},
     "gateway.store": PURE | {"gateway.errors"} | STORE,
-    "gateway.links": PURE | {"gateway.errors", "gateway.clock", "gateway.driver", "gateway.links"},
-    "gateway.upstreams": PURE | {"gateway.errors", "gateway.clock", "gateway.driver", "gateway.upstreams"},
+    "gateway.links": PURE
+    | {"gateway.errors", "gateway.clock", "gateway.driver", "gateway.retry", "gateway.links"},
+    "gateway.upstreams": PURE
+    | {"gateway.errors", "gateway.clock", "gateway.driver", "gateway.retry", "gateway.upstreams"},
     "gateway.ingest": PURE | {"gateway.errors", "gateway.clock", "gateway.store", "gateway.roster"} | SEAMS,
     "gateway.closing": PURE | {"gateway.errors", "gateway.clock", "gateway.store"} | SEAMS,
     "gateway.forward": PURE | {"gateway.errors", "gateway.clock", "gateway.store"} | SEAMS,

@@ -1,0 +1,262 @@
+"""Counters and portals that are asked over HTTP, in turn; what was missed is asked of their memory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol, cast
+
+from gateway.clock import Clock
+from gateway.driver import Fetch, Pull, Recall, Response
+from gateway.errors import LinkError
+from gateway.links.backfill import Backfill, Coverage
+from gateway.links.budget import Budget
+from gateway.links.fetcher import Fetcher, WebSettings
+from gateway.links.login import Login
+from gateway.links.supervise import Backoff, LinkState, keep
+from gateway.links.turns import Source, Turn, Turns
+from gateway.model import Damaged, Item, Stamp
+
+RECALL_SHARE = 5  # the n-th part of the hour's requests may go into what was missed
+RECALL_PAUSE_S = 1.0  # between two questions to a memory, whatever the budget
+LONGEST_NAP_S = 3600.0
+MAX_SEEN = 4096  # answers of which we know when they were last new
+
+log = logging.getLogger(__name__)
+
+Talk = Generator[Fetch, Response, Iterable[Item]]
+
+
+class PullSettings(WebSettings, Protocol):
+    """How often, how much an hour and how far back."""
+
+    @property
+    def poll_s(self) -> float: ...
+    @property
+    def requests_per_h(self) -> int: ...
+    @property
+    def recall_days(self) -> int: ...
+
+
+class Ingest(Protocol):
+    """What the link needs of the core."""
+
+    async def wait_room(self) -> None: ...
+    def deliver(
+        self,
+        link: str,
+        source: Any,
+        items: Sequence[Item],
+        stamp: Stamp,
+        *,
+        done: Callable[[], None] | None = None,
+    ) -> None: ...
+
+
+@dataclass(slots=True)
+class Told:
+    """What one round of questions came to."""
+
+    items: list[Item] = field(default_factory=list)
+    answered: bool = False
+    error: str = ""  # the address was lost on the way
+    asked: int = 0
+    new: dict[bytes, dict[str, str]] = field(default_factory=dict)  # question → what makes it conditional
+
+
+class PullLink:
+    """`run` asks until `stop`; `state` is what health shows. Up: somebody answers."""
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        options: PullSettings,
+        sources: Sequence[Source],
+        clock: Clock,
+        ingest: Ingest,
+        coverage: Coverage | None = None,
+        *,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.id, self.state = id, LinkState()
+        self._options, self._sources, self._clock, self._ingest = options, sources, clock, ingest
+        self._backoff = backoff
+        self._login, self._budget = Login(options), Budget(options.requests_per_h)
+        self._backfill = Backfill(coverage, options.recall_days)
+        self._spare = Budget(-(-options.requests_per_h // RECALL_SHARE))
+        self._turns: Turns[Pull] | None = None
+        self._away: set[int] = set()  # id of each source whose coverage may have a gap
+        self._returned: list[tuple[Source, int]] = []  # and which of them answers again, from when on
+        self._wake = asyncio.Event()
+        self._seen: dict[tuple[int, bytes], dict[str, str]] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Returns when `stop` is set; every failure in between is retried with back-off."""
+        await keep(
+            lambda: self._attempt(stop), self.state, self._clock, stop, name=self.id, backoff=self._backoff
+        )
+
+    async def _attempt(self, stop: asyncio.Event) -> None:
+        """Until stopped, or until the address is lost: raises LinkError."""
+        loop = asyncio.get_running_loop()
+        stopper, work = loop.create_task(stop.wait()), loop.create_task(self._work())
+        try:
+            await asyncio.wait((stopper, work), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopper.cancel()
+            work.cancel()
+            (ended,) = await asyncio.gather(work, return_exceptions=True)
+        if isinstance(ended, Exception) and not stop.is_set():
+            raise ended
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._turns is None:
+            asked = [(source, cast("Pull", source.driver)) for source in self._sources]
+            self._turns = Turns(asked, self._options.poll_s, loop.time())
+        self._away = {id(source) for source in self._sources if self._backfill.remembers(source)}
+        fetcher = Fetcher(self._options, self._login, self._budget, self._clock, self.state)
+        try:
+            while True:
+                await self._until_due(fetcher, self._turns)
+                await self._ingest.wait_room()
+                turn = self._turns.next
+                self._turns.settle(loop.time(), await self._poll(fetcher, turn))
+        finally:
+            await fetcher.close()
+
+    async def _poll(self, fetcher: Fetcher, turn: Turn[Pull]) -> bool:
+        """One round with one counter; delivers what it told. True if it answered at all."""
+        source, talk = turn.source, turn.driver.poll(self._clock.wall_ms())
+        told = await self._hear(fetcher, talk, partial(self._known, source))
+        if told.answered:
+            self.state.opened(self._clock.wall_ms())
+        elif not told.error:
+            self._missed(source, fetcher.why)
+        if told.answered is (turn.missed > 0):
+            self._tell(turn, fetcher.why, answered=told.answered)
+        self._deliver(source, told)
+        if told.error:
+            raise LinkError(told.error)
+        return told.answered
+
+    async def _hear(
+        self, fetcher: Fetcher, talk: Talk, known: Callable[[Fetch], Mapping[str, str]] = lambda _: {}
+    ) -> Told:
+        """To the end of the driver's questions, even when the address is lost on the way."""
+        told = Told()
+        try:
+            fetch = next(talk)
+            while True:
+                response = Response(None, self._clock.wall_ms())
+                if not told.error:
+                    response = await self._ask(fetcher, fetch, known(fetch), told)
+                fetch = talk.send(response)
+        except StopIteration as end:
+            told.items = list(end.value or ())
+        finally:
+            talk.close()
+        return told
+
+    async def _ask(self, fetcher: Fetcher, fetch: Fetch, known: Mapping[str, str], told: Told) -> Response:
+        told.asked += 1
+        try:
+            response = await fetcher.fetch(fetch, known)
+        except LinkError as error:  # what was told before is still delivered
+            told.error = str(error)
+            return Response(None, self._clock.wall_ms())
+        told.answered |= response.data is not None or response.status == 304
+        if response.data is not None and fetch.method == "GET":
+            told.new[fetch.line] = _conditions(response.headers)
+        return response
+
+    def _known(self, source: Source, fetch: Fetch) -> Mapping[str, str]:
+        return self._seen.get((id(source), fetch.line), {})
+
+    def _deliver(self, source: Source, told: Told) -> None:
+        """What came damaged is asked for again; a counter that was away is looked at once this is stored."""
+        if not any(isinstance(item, Damaged) for item in told.items):
+            for line, conditions in told.new.items():
+                self._seen[id(source), line] = conditions
+        while len(self._seen) > MAX_SEEN:
+            del self._seen[next(iter(self._seen))]
+        done = None
+        if told.answered and id(source) in self._away:
+            self._away.discard(id(source))
+            done = partial(self._is_back, source, _newest(told.items) or self._clock.wall_ms())
+        if told.items:
+            self._ingest.deliver(self.id, source, told.items, self._clock.stamp(), done=done)
+        elif done:
+            done()
+
+    def _is_back(self, source: Source, to_ms: int) -> None:
+        self._returned.append((source, to_ms))
+        self._wake.set()
+
+    def _missed(self, source: Source, why: str) -> None:
+        if self._backfill.remembers(source):
+            self._away.add(id(source))
+        if not self.state.up:
+            self.state.lost(self._clock.wall_ms(), why)
+
+    def _tell(self, turn: Turn[Pull], why: str, *, answered: bool) -> None:
+        names = ", ".join(turn.source.counters)
+        if answered:
+            log.info("link %s: %s answers again", self.id, names)
+        else:
+            log.warning("link %s: %s does not answer: %s", self.id, names, why)
+
+    # What was missed
+
+    async def _until_due(self, fetcher: Fetcher, turns: Turns[Pull]) -> None:
+        """Until a counter is due; what was missed is asked for meanwhile."""
+        loop = asyncio.get_running_loop()
+        while (left_s := turns.due_at - loop.time()) > 0:
+            while self._returned:
+                source, to_ms = self._returned.pop()
+                driver = cast("Recall", source.driver)
+                await self._backfill.look(source, driver, to_ms, self._clock.wall_ms())
+            pause_s = self._pause_s(loop.time()) if self._backfill.next else LONGEST_NAP_S
+            if pause_s <= 0:
+                await self._recall(fetcher)
+                continue
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(min(left_s, pause_s)):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    def _pause_s(self, now: float) -> float:
+        """Polls come first: recalling has a part of the hour's budget, and a pace."""
+        return max(self._budget.wait_s(now), self._spare.wait_s(now))
+
+    async def _recall(self, fetcher: Fetcher) -> None:
+        """Ask for the oldest piece. It replaces what is stored of that time, never adds (semantics 1)."""
+        piece, loop = self._backfill.next, asyncio.get_running_loop()
+        if piece is None:
+            return
+        await self._ingest.wait_room()
+        told = await self._hear(fetcher, piece.driver.recall(piece.start_ms, piece.end_ms))
+        for _ in range(told.asked):
+            self._spare.spend(loop.time())
+        self._spare.rest(loop.time(), RECALL_PAUSE_S)
+        self._backfill.settle(piece, answered=told.answered and not told.error)
+        if told.items:
+            self._ingest.deliver(self.id, piece.source, told.items, self._clock.stamp())
+        if told.error:
+            raise LinkError(told.error)
+
+
+def _conditions(headers: Mapping[str, str]) -> dict[str, str]:
+    """What makes the next question answer 304 when there is nothing new."""
+    given = {"If-None-Match": headers.get("etag"), "If-Modified-Since": headers.get("last-modified")}
+    return {name: value for name, value in given.items() if value}
+
+
+def _newest(items: Iterable[Item]) -> int | None:
+    """The end of the newest interval told."""
+    return max((end for item in items if (end := getattr(item, "end_ms", None))), default=None)
