@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from typing import TypeAlias
 
 from gateway.model import MAX_COUNT, DamageReason
 
@@ -25,6 +26,9 @@ class Noise(Exception):
         super().__init__(reason)
         self.reason = reason
 
+
+Numerals: TypeAlias = tuple[str, str]  # the decimal sign, and what stands between thousands
+PLAIN: Numerals = (".", "")
 
 # NaN, Infinity and numbers too long to convert stay a value: they damage their own field, not its neighbours.
 _strict = json.JSONDecoder()
@@ -52,7 +56,7 @@ def _scan(text: str) -> tuple[object, int]:
         return _patient.raw_decode(text)
 
 
-def whole(value: object, limit: int = MAX_COUNT) -> int | None:
+def whole(value: object, limit: int = MAX_COUNT, numerals: Numerals = PLAIN) -> int | None:
     """A count 0…limit; absent stays absent. Raises Noise."""
     if type(value) is int:
         if 0 <= value <= limit:
@@ -60,19 +64,19 @@ def whole(value: object, limit: int = MAX_COUNT) -> int | None:
         raise Noise
     if value is None or value == "":
         return None
-    number = decimal(value)
+    number = decimal(value, numerals)
     if number != number.to_integral_value() or not 0 <= number <= limit:
         raise Noise
     return int(number)
 
 
-def decimal(value: object, comma: str = ".") -> Decimal:
+def decimal(value: object, numerals: Numerals = PLAIN) -> Decimal:
     """A finite number, also from text (`1 234,50` with a decimal comma). Raises Noise."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise Noise
     text = str(value)
     if isinstance(value, str):
-        text = _plain(text, comma)
+        text = _plain(text, numerals)
     try:
         number = Decimal(text)
     except (InvalidOperation, ValueError):
@@ -82,18 +86,30 @@ def decimal(value: object, comma: str = ".") -> Decimal:
     return number
 
 
-def _plain(text: str, comma: str) -> str:
+def _plain(text: str, numerals: Numerals) -> str:
     if len(text) > MAX_NAME or "_" in text:
         raise Noise
     text = "".join(text.split())  # also the no-break spaces between thousands
-    return text.replace(".", "").replace(",", ".") if comma == "," else text
+    comma, thousands = numerals
+    if thousands and thousands in text:
+        text = _ungrouped(text, comma, thousands)
+    return text.replace(",", ".") if comma == "," else text
+
+
+def _ungrouped(text: str, comma: str, thousands: str) -> str:
+    """Groups of three only: `12.50` where dots stand between thousands is not 1250. Raises Noise."""
+    head, sign, tail = text.partition(comma)
+    first, *groups = head.lstrip("+-").split(thousands)
+    if not 1 <= len(first) <= 3 or any(len(group) != 3 for group in groups) or thousands in tail:
+        raise Noise
+    return head.replace(thousands, "") + sign + tail
 
 
 def name(value: object) -> str | None:
     """A device's id or a line's name as text; absent stays absent. Raises Noise."""
-    if type(value) is str:
+    if isinstance(value, str):
         if value.isprintable() and len(value) <= MAX_NAME:
-            return value or None
+            return str(value) or None  # an XML element leaves behind what stands in it
         raise Noise
     if value is None:
         return None

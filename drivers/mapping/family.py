@@ -1,4 +1,4 @@
-"""The mapping family: options, the compiled mapping at work, and `--explain`."""
+"""The mapping family: options, and the compiled mapping at work."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any, cast
 
 from pydantic import Field, model_validator
 
-from drivers.bodies import Noise, parse_json
+from drivers.bodies import Noise
 from drivers.mapping import paths
-from drivers.mapping.conditions import fits
-from drivers.mapping.paths import Folds, Place, Scope
-from drivers.mapping.reading import Reading, basis_of, compile_reading, leading_basis
-from drivers.mapping.table import MappingKeys, ReadingKeys, read_table, resets_of
+from drivers.mapping.explaining import explain_body
+from drivers.mapping.formats import Table
+from drivers.mapping.paths import Folds, Scope
+from drivers.mapping.reading import basis_of, compile_reading, leading_basis
+from drivers.mapping.table import MappingKeys, read_table, resets_of
 from gateway.driver import Device, Family, Kind, LineOptions, Match, Message, Options, Site
 from gateway.errors import ConfigurationError
-from gateway.model import Basis, Damaged, Ignored, Item, Resets
+from gateway.model import Basis, Crossings, Damaged, Ignored, Item, Resets, Transactions
 
 EMPTY = Ignored("empty message")
 RETAINED = Ignored("retained message")
 UNFIT = Ignored("no reading of the mapping fits")
-MAX_SHOWN = 60  # characters of one value in --explain
+DATELESS = Ignored("row without its time")
 
 
 class MappingMatch(Options):
@@ -70,16 +71,22 @@ class MappingLine(LineOptions):
     line: str | None = Field(default=None, description="the device's name of this line in the payload")
 
 
+def _undated(item: Item) -> bool:
+    return isinstance(item, Crossings | Transactions) and item.start_ms is None
+
+
 class Mapped:
     """Messages: a compiled mapping, stateless between messages."""
 
     def __init__(self, table: MappingKeys, site: Site) -> None:
         self.table = table
         self.readings = [
-            compile_reading(keys, table.time, table.decimal, site, number)
+            compile_reading(keys, table.time, table.format.numerals, site, number)
             for number, keys in enumerate(table.reading)
         ]
+        self.parse = table.format.parse
         self._folds = Folds()
+        self._timed = any(keys.given(("start", "end", "at")) for keys in table.reading)
         self._only_row = all(reading.rows is None for reading in self.readings)
 
     def decode(self, message: Message) -> Iterable[Item]:
@@ -88,10 +95,19 @@ class Mapped:
         if message.retained and self.table.retained is False:
             return [RETAINED]
         try:
-            root = parse_json(message.payload)
+            root = self.parse(message.payload)
         except Noise as noise:
             return [Damaged(noise.reason, len(message.payload))]
-        return self.read(message, root) or [UNFIT]
+        items = self.read(message, root)
+        if isinstance(root, Table):
+            return self._rows_of(root, items)
+        return items or [UNFIT]
+
+    def _rows_of(self, rows: Table, items: list[Item]) -> list[Item]:
+        """A line of a file that should say when and does not (a sum below the others) is no count of now."""
+        if self._timed:
+            items = [DATELESS if _undated(item) else item for item in items]
+        return items + rows.damaged or [UNFIT if rows else EMPTY]
 
     def read(self, message: Message, root: Any) -> list[Item]:
         """The items of a parsed body; none when no reading fits."""
@@ -185,70 +201,20 @@ def _resets(device: Device) -> Resets:
 
 
 def explain(device: Device, message: Message) -> Iterator[tuple[str, str, bool]]:
-    """(path, value, used) of every leaf of the payload."""
+    """(path, value, used) of every leaf of the payload, and what is wrong with a value that does damage."""
     try:
-        root = parse_json(message.payload)
         driver = Mapped(_table(device), device.site)
+        root = driver.parse(message.payload)
     except (Noise, ValueError):
-        return
-    used = {
-        place
-        for reading, keys in zip(driver.readings, driver.table.reading, strict=True)
-        for place in _used(reading, keys, root, message)
-    }
-    for place, value in _leaves(root):
-        yield _spelled(place), repr(value)[:MAX_SHOWN], place in used
-
-
-def _used(reading: Reading, keys: ReadingKeys, root: Any, message: Message) -> Iterator[Place]:
-    conditions = [paths.parse(text) for text in (*keys.where, *keys.except_)]
-    values = [paths.parse(text) for text in _value_paths(keys)]
-    for row, above, place in paths.each_row(root, reading.rows):
-        fit = fits(Scope(message, root, row, above), reading.where, reading.unless)
-        aboves = paths.above_places(reading.rows, place)
-        for path in conditions + (values if fit else []):
-            seen = paths.place_of(path, place, aboves)
-            if seen is not None:
-                yield seen
-
-
-def _value_paths(keys: ReadingKeys) -> Iterator[str]:
-    for name in type(keys).model_fields:
-        value = getattr(keys, name)
-        if name not in ("rows", "where", "except_") and isinstance(value, str):
-            yield value
-        elif name == "key" and isinstance(value, list):
-            yield from value
-
-
-def _leaves(root: Any) -> Iterator[tuple[Place, Any]]:
-    heap: list[tuple[Place, Any]] = [((), root)]
-    while heap:
-        place, value = heap.pop()
-        if isinstance(value, dict) and value:
-            heap += [((*place, key), inner) for key, inner in reversed(value.items())]
-        elif isinstance(value, list) and value:
-            heap += [((*place, index), inner) for index, inner in reversed(list(enumerate(value)))]
-        else:
-            yield place, value
-
-
-def _spelled(place: Place) -> str:
-    text = ""
-    for step in place:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        else:
-            plain = step if step.isprintable() and not set(step) & set(".[]\"'^$=") else ascii(step)
-            text += f".{plain}" if text else plain
-    return text or "$"
+        return iter(())
+    return explain_body(driver.table, driver.readings, device.site, message, root)
 
 
 FAMILY = Family(
     name="mapping",
-    summary="any JSON payload, described in the configuration; counters and tills",
+    summary="any JSON, XML or CSV, described in the configuration; counters and tills",
     kind=Kind.MESSAGES,
-    over=frozenset({"mqtt"}),
+    over=frozenset({"mqtt", "push"}),
     options=MappingOptions,
     line_options=MappingLine,
     open=open_mapping,

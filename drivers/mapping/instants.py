@@ -40,7 +40,7 @@ def _rfc3339(place: tzinfo) -> Clock:
     def read(value: Any, scope: Scope, field: str) -> int | None:
         if value is None or value == "":
             return None
-        if type(value) is not str or not 16 <= len(value) <= MAX_NAME:
+        if not isinstance(value, str) or not 16 <= len(value) <= MAX_NAME:
             raise Noise
         try:
             moment = parse(value)

@@ -1,7 +1,8 @@
 """The paths of a mapping: where a value stands, seen from a row.
 
 `Name.Sub[0]` starts at the row, `$.` at the payload, `^.` at the row above; `topic[n]`, `header.N`, `link`
-are the envelope and `=text` is itself. `"a.b"` quotes a name. Each is compiled once to a closure.
+are the envelope and `=text` is itself. `"a.b"` quotes a name. In XML the outermost element's name may be left
+out, and `@name` is an attribute. Each path is compiled once to a closure.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from drivers.markup import Element
 from gateway.driver import Message
 
 STEP = re.compile(r"""\.?(?:"([^"]+)"|'([^']+)'|([^.\[\]"'^$=]+))|\[(\d+|\*)\]""")
@@ -172,14 +174,19 @@ def _above(scope: Scope, up: int) -> Any:
     return found[0] if found else None
 
 
+NAMED = (dict, Element)
+
+
 def walk(value: Any, steps: tuple[Step, ...]) -> Any:
-    """Down the steps; None where the way ends."""
+    """Down the steps; None where the way ends. Several elements of one name stay several."""
     for step in steps:
-        if isinstance(value, dict) and isinstance(step, str):
+        if isinstance(value, NAMED) and isinstance(step, str):
             value = value.get(step)
         elif isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
             value = value[step]
-        else:
+        elif isinstance(value, list) and value and isinstance(value[0], Element):
+            return value
+        elif not isinstance(value, Element) or step != 0:
             return None
     return value
 
@@ -202,6 +209,8 @@ def _rows(value: Any, steps: tuple[Step, ...], above: Any, place: Place) -> Iter
         return
     at = steps.index(EVERY_STEP)
     found, below = walk(value, steps[:at]), (value, above)
+    if isinstance(found, Element):  # one element is a list of one
+        found = [found]
     if isinstance(found, list):
         for index, element in enumerate(found):
             here = (*place, *steps[:at], index)

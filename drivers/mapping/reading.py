@@ -9,7 +9,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any
 
-from drivers.bodies import Noise, decimal, name, whole
+from drivers.bodies import Noise, Numerals, decimal, name, whole
 from drivers.mapping import paths
 from drivers.mapping.conditions import compile_where, fits
 from drivers.mapping.instants import Clock, clock, exclusive, unit_ms
@@ -80,19 +80,21 @@ def _get(path: str | None) -> Getter:
     return nothing if path is None else paths.getter(paths.parse(path))
 
 
-def compile_reading(keys: ReadingKeys, time: TimeKeys, comma: str, site: Site, number: int) -> Reading:
+def compile_reading(
+    keys: ReadingKeys, time: TimeKeys, numerals: Numerals, site: Site, number: int
+) -> Reading:
     """Raises ValueError for a site's zone that is not one."""
     time = keys.time or time
     read_time = clock(time.format, time.zone, site.timezone)
     emits: list[Emit] = []
     if keys.given(DELTAS):
-        emits.append(_crossings(keys, time, read_time))
+        emits.append(_crossings(keys, time, read_time, numerals))
     if keys.given(TOTALS):
-        emits.append(_register(keys, read_time))
+        emits.append(_register(keys, read_time, numerals))
     if keys.persons is not None:
-        emits.append(_level(keys, read_time))
+        emits.append(_level(keys, read_time, numerals))
     if keys.given(RECEIPTS):
-        emits.append(_receipts(keys, time, read_time, comma, site.currency))
+        emits.append(_receipts(keys, time, read_time, numerals, site.currency))
     return Reading(
         rows=None if keys.rows is None else paths.parse(keys.rows, rows=True),
         where=compile_where(keys.where),
@@ -104,22 +106,24 @@ def compile_reading(keys: ReadingKeys, time: TimeKeys, comma: str, site: Site, n
     )
 
 
-def _count(path: str | None, keys: ReadingKeys, limit: int = MAX_COUNT) -> Count:
+def _count(path: str | None, keys: ReadingKeys, numerals: Numerals, limit: int = MAX_COUNT) -> Count:
     """Persons (times `factor`): a number, or a number as text."""
     if path is None:
         return nothing
     get, factor = _get(path), Decimal(str(keys.factor))
     if factor == 1:
-        return _member_count(path, limit) if paths.is_member(path) else lambda scope: whole(get(scope), limit)
+        if paths.is_member(path):
+            return _member_count(path, limit, numerals)
+        return lambda scope: whole(get(scope), limit, numerals)
 
     def scaled(scope: Scope) -> int | None:
-        units = whole(get(scope), limit)
+        units = whole(get(scope), limit, numerals)
         return None if units is None else whole(int(units * factor), limit)
 
     return scaled
 
 
-def _member_count(key: str, limit: int) -> Count:
+def _member_count(key: str, limit: int, numerals: Numerals) -> Count:
     """The common case without a call more than needed: this is half the cost of a small message."""
 
     def count(scope: Scope) -> int | None:
@@ -127,7 +131,7 @@ def _member_count(key: str, limit: int) -> Count:
             value = scope.row[key]
         except (KeyError, TypeError, IndexError):
             return None
-        return value if type(value) is int and 0 <= value <= limit else whole(value, limit)
+        return value if type(value) is int and 0 <= value <= limit else whole(value, limit, numerals)
 
     return count
 
@@ -223,11 +227,11 @@ def _earlier(scope: Scope, start_ms: int) -> int:
     return (scope.early or {}).get("start", start_ms)
 
 
-def _crossings(keys: ReadingKeys, time: TimeKeys, read_time: Clock) -> Emit:
-    get_ins, get_outs = _count(keys.ins, keys), _count(keys.outs, keys)
+def _crossings(keys: ReadingKeys, time: TimeKeys, read_time: Clock, numerals: Numerals) -> Emit:
+    get_ins, get_outs = _count(keys.ins, keys, numerals), _count(keys.outs, keys, numerals)
     if keys.reversed:
         get_ins, get_outs = get_outs, get_ins
-    get_passes = _count(keys.passes, keys)
+    get_passes = _count(keys.passes, keys, numerals)
     basis, span, growing = basis_of(keys, time), _span(keys, time, read_time), time.growing
     get_key, always = _key(keys, hashed=basis is Basis.EVENT), keys.retained is True
 
@@ -250,13 +254,13 @@ def _at(keys: ReadingKeys, read_time: Clock, field: str) -> Callable[[Scope], in
     return lambda scope: read_time(get(scope), scope, field)
 
 
-def _register(keys: ReadingKeys, read_time: Clock) -> Emit:
+def _register(keys: ReadingKeys, read_time: Clock, numerals: Numerals) -> Emit:
     modulus = keys.register_.modulus
     limit = modulus - 1 if modulus else MAX_TOTAL
-    get_in, get_out = _count(keys.total_in, keys, limit), _count(keys.total_out, keys, limit)
+    get_in, get_out, get_passes = (_count(getattr(keys, name), keys, numerals, limit) for name in TOTALS)
     if keys.reversed:
         get_in, get_out = get_out, get_in
-    get_passes, get_epoch = _count(keys.total_passes, keys, limit), _get(keys.epoch)
+    get_epoch = _get(keys.epoch)
     at, get_key = _at(keys, read_time, "total"), _key(keys, hashed=False)
 
     def register(scope: Scope, counter: str, line: str) -> Item | None:
@@ -270,8 +274,8 @@ def _register(keys: ReadingKeys, read_time: Clock) -> Emit:
     return register
 
 
-def _level(keys: ReadingKeys, read_time: Clock) -> Emit:
-    get, at = _count(keys.persons, keys), _at(keys, read_time, "level")
+def _level(keys: ReadingKeys, read_time: Clock, numerals: Numerals) -> Emit:
+    get, at = _count(keys.persons, keys, numerals), _at(keys, read_time, "level")
 
     def level(scope: Scope, counter: str, line: str) -> Item | None:
         persons = get(scope)
@@ -288,18 +292,33 @@ def _currency(value: object, default: str) -> str:
     raise Noise
 
 
-def _money(value: object, digits: int, comma: str) -> int | None:
+def _money(value: object, digits: int, numerals: Numerals) -> int | None:
     """Minor units, rounded half up: sums of floats carry dust. Raises Noise."""
     if value is None or value == "":
         return None
-    scaled = (decimal(value, comma).scaleb(digits)).quantize(Decimal(1), ROUND_HALF_UP)
+    scaled = (decimal(value, numerals).scaleb(digits)).quantize(Decimal(1), ROUND_HALF_UP)
     return whole(int(scaled), MAX_MONEY_MINOR)
 
 
-def _receipts(keys: ReadingKeys, time: TimeKeys, read_time: Clock, comma: str, site_currency: str) -> Emit:
-    get_sales, get_returns = _count(keys.sales, keys), _count(keys.returns, keys)
-    get_amount, get_currency = _get(keys.amount or keys.amount_minor), _get(keys.currency)
-    in_units = keys.amount is not None
+def _amount(keys: ReadingKeys, numerals: Numerals, site_currency: str) -> Count:
+    get, get_currency, in_units = (
+        _get(keys.amount or keys.amount_minor),
+        _get(keys.currency),
+        keys.amount is not None,
+    )
+
+    def amount(scope: Scope) -> int | None:
+        digits = minor_digits(_currency(get_currency(scope), site_currency)) if in_units else 0
+        return _money(get(scope), digits, numerals)
+
+    return amount
+
+
+def _receipts(
+    keys: ReadingKeys, time: TimeKeys, read_time: Clock, numerals: Numerals, site_currency: str
+) -> Emit:
+    get_sales, get_returns = _count(keys.sales, keys, numerals), _count(keys.returns, keys, numerals)
+    get_amount, get_currency = _amount(keys, numerals, site_currency), _get(keys.currency)
     basis, span = basis_of(keys, time), _span(keys, time, read_time)
     get_key, always = _key(keys, hashed=basis is Basis.EVENT), keys.retained is True
     growing = time.growing
@@ -307,7 +326,7 @@ def _receipts(keys: ReadingKeys, time: TimeKeys, read_time: Clock, comma: str, s
     def receipts(scope: Scope, till: str, _line: str) -> Item | None:
         sales, returns = get_sales(scope), get_returns(scope)
         currency = _currency(get_currency(scope), site_currency)
-        amount = _money(get_amount(scope), minor_digits(currency) if in_units else 0, comma)
+        amount = get_amount(scope)
         if sales is None and returns is None and amount is None:
             return None
         start_ms, end_ms = span(scope)
@@ -319,3 +338,53 @@ def _receipts(keys: ReadingKeys, time: TimeKeys, read_time: Clock, comma: str, s
         )
 
     return receipts
+
+
+Check = tuple[str, Callable[[Scope], object]]  # what is wrong where it raises Noise
+
+
+def checks(keys: ReadingKeys, time: TimeKeys, numerals: Numerals, site: Site) -> dict[str, Check]:
+    """By path: each value of a reading by itself, so that the one that damages it can be named."""
+    time = keys.time or time
+    read_time = clock(time.format, time.zone, site.timezone)
+    span = _span(keys, time, read_time) if keys.given((*DELTAS, *RECEIPTS)) else nothing
+    found: dict[str, Check] = {}
+    for field in ("start", "end", "at"):
+        if path := getattr(keys, field):
+            stamp = partial(_stamp, _get(path), read_time, field)
+            found[path] = (
+                f"no time of the format {time.format}, or not of this interval",
+                _both(stamp, span),
+            )
+    for field in (*DELTAS, *TOTALS, "persons", "sales", "returns"):
+        if path := getattr(keys, field):
+            limit = (keys.register_.modulus or MAX_TOTAL + 1) - 1 if field in TOTALS else MAX_COUNT
+            found[path] = (f"no count from 0 to {limit}", _count(path, keys, numerals, limit))
+    for field in ("counter", "line", "till", "epoch"):
+        if path := getattr(keys, field):
+            found[path] = ("no id or name", partial(_named, _get(path)))
+    if keys.amount or keys.amount_minor:
+        found[keys.amount or keys.amount_minor or ""] = ("no amount", _amount(keys, numerals, site.currency))
+    if keys.currency:
+        found[keys.currency] = ("no currency", partial(_money_of, _get(keys.currency), site.currency))
+    return found
+
+
+def _both(first: Callable[[Scope], object], then: Callable[[Scope], object]) -> Callable[[Scope], object]:
+    def both(scope: Scope) -> None:
+        first(scope)
+        then(scope)
+
+    return both
+
+
+def _stamp(get: Getter, read_time: Clock, field: str, scope: Scope) -> int | None:
+    return read_time(get(scope), scope, field)
+
+
+def _named(get: Getter, scope: Scope) -> str | None:
+    return name(get(scope))
+
+
+def _money_of(get: Getter, default: str, scope: Scope) -> str:
+    return _currency(get(scope), default)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from drivers.mapping import paths
 from drivers.mapping.conditions import Condition, condition_problems
+from drivers.mapping.formats import CsvKeys, FormatKeys, Keys, NumberKeys
 from drivers.mapping.instants import zone_of
 from gateway.model import Resets
 
@@ -17,10 +18,6 @@ DELTAS = ("ins", "outs", "passes")
 TOTALS = ("total_in", "total_out", "total_passes")
 RECEIPTS = ("sales", "returns", "amount", "amount_minor")
 PLACES = ("counter", "line", "till", "start", "end", "at", "key", "epoch", "currency")
-
-
-class Keys(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class TimeKeys(Keys):
@@ -131,27 +128,26 @@ class ReadingKeys(Common):
         return self
 
 
-class JsonKeys(Keys):
-    decimal: Literal[".", ","] = Field(default=".", description="the decimal sign of numbers given as text")
-
-
-class FormatKeys(Keys):
-    json_: JsonKeys = Field(default=JsonKeys(), alias="json")
-
-
 class MappingKeys(Common):
     """A whole mapping."""
 
-    format: Literal["json"] | FormatKeys = Field(
-        default="json", description="json, or { json = { decimal = ',' } }"
+    format: FormatKeys = Field(
+        default=FormatKeys(json=NumberKeys()), description="json, xml, csv, or { csv = { separator = ';' } }"
     )
     time: TimeKeys = TimeKeys()
     base: dict[str, Any] = Field(default={}, description="keys common to all readings")
     reading: list[ReadingKeys] = Field(min_length=1)
 
-    @property
-    def decimal(self) -> str:
-        return "." if isinstance(self.format, str) else self.format.json_.decimal
+    @field_validator("format", mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        return {given: {}} if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _rows_of_csv(self) -> MappingKeys:
+        if self.format.csv and any(keys.rows for keys in self.reading):
+            raise ValueError("rows: in CSV each line is a row")
+        return self
 
 
 def _kind_problems(keys: ReadingKeys) -> list[str]:
@@ -200,9 +196,6 @@ def _path_problem(name: str, text: str, *, rows: bool) -> list[str]:
 
 def read_table(raw: Mapping[str, object]) -> MappingKeys:
     """The checked table. Raises ValueError whose lines are `key: sentence`."""
-    other = _other_format(raw.get("format"))
-    if other:
-        raise ValueError(f"format: {other} is not in this version (json is)")
     try:
         return MappingKeys.model_validate(_merged(raw))
     except ValidationError as error:
@@ -213,11 +206,6 @@ def resets_of(table: MappingKeys) -> Resets:
     """When its totals restart by themselves: the first reading that says so."""
     told = [keys.register_.restarts_at for keys in table.reading]
     return next((Resets(word) for word in told if isinstance(word, str)), Resets.POWER)
-
-
-def _other_format(given: object) -> str | None:
-    names = [given] if isinstance(given, str) else list(given) if isinstance(given, Mapping) else []
-    return next((str(name) for name in names if name in ("xml", "csv")), None)
 
 
 def _merged(raw: Mapping[str, object]) -> dict[str, object]:
@@ -238,7 +226,7 @@ def _merged(raw: Mapping[str, object]) -> dict[str, object]:
 COMMON = tuple(field.alias or name for name, field in Common.model_fields.items())
 KNOWN = {
     field.alias or name
-    for model in (MappingKeys, ReadingKeys, TimeKeys, RegisterKeys)
+    for model in (MappingKeys, ReadingKeys, TimeKeys, RegisterKeys, FormatKeys, CsvKeys)
     for name, field in model.model_fields.items()
 }
 
@@ -267,6 +255,6 @@ def _where(place: tuple[int | str, ...]) -> str:
     for part in place:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif part not in ("FormatKeys", "literal['json']"):
+        else:
             text += f".{part}" if text else part
     return text or "mapping"

@@ -41,8 +41,14 @@ def complaint(options: dict[str, Any]) -> str:
         ({"reading": [{"ins": "a", "factor": 0.5}]}, "a fraction of a delta loses persons"),
         ({"reading": [{"ins": "a"}], "time": {"format": "iso"}}, "time.format: neither rfc3339"),
         ({"reading": [{"ins": "a"}], "time": {"zone": "Mars/Base"}}, "time.zone: 'Mars/Base' is not"),
-        ({"reading": [{"ins": "a"}], "format": "xml"}, "format: xml is not in this version"),
-        ({"reading": [{"ins": "a"}], "format": {"csv": {"separator": ";"}}}, "csv is not in this version"),
+        ({"reading": [{"ins": "a"}], "format": "xlm"}, "format.xlm: unknown key (did you mean xml?)"),
+        ({"reading": [{"ins": "a"}], "format": {"csv": {}, "xml": {}}}, "format: one of json, xml, csv"),
+        ({"reading": [{"ins": "a"}], "format": {"csv": {"seperator": ";"}}}, "did you mean separator?"),
+        ({"reading": [{"ins": "a"}], "format": {"csv": {"separator": "||"}}}, "format.csv.separator:"),
+        ({"reading": [{"ins": "a"}], "format": {"csv": {"encoding": "cp12522"}}}, "'cp12522' is not an"),
+        ({"reading": [{"ins": "a"}], "format": {"csv": {"encoding": "hex"}}}, "'hex' is not an encoding"),
+        ({"reading": [{"ins": "a"}], "format": {"xml": {"decimal": ",", "thousands": ","}}}, "the same as"),
+        ({"reading": [{"ins": "a", "rows": "[*]"}], "format": "csv"}, "rows: in CSV each line is a row"),
     ],
 )
 def test_each_mistake_names_its_key(table: dict[str, Any], words: str) -> None:

@@ -1,0 +1,152 @@
+"""`--explain`: every leaf of a body, whether anybody read it, and what did damage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from drivers.bodies import Noise
+from drivers.mapping import paths
+from drivers.mapping.conditions import fits
+from drivers.mapping.paths import Folds, Path, Place, Scope
+from drivers.mapping.reading import Reading, checks
+from drivers.mapping.table import MappingKeys, ReadingKeys
+from drivers.markup import Element
+from gateway.driver import Message, Site
+
+MAX_SHOWN = 60  # characters of one value
+NOWHERE = "nothing"
+
+Told = tuple[str, str, bool]  # path, value, used
+
+
+def explain_body(
+    table: MappingKeys, readings: Sequence[Reading], site: Site, message: Message, root: Any
+) -> Iterator[Told]:
+    """The leaves in the order of the body, then the paths that led nowhere."""
+    used: set[Place] = set()
+    wrong: dict[Place, str] = {}
+    nowhere: dict[str, None] = {}
+    for reading, keys in zip(readings, table.reading, strict=True):
+        seen = _Seen(root, used, wrong)
+        seen.read(reading, keys, checks(keys, table.time, table.format.numerals, site), message)
+        nowhere.update(dict.fromkeys(seen.nowhere()))
+    for place, value in _leaves(root):
+        note = f"  (damaged: {wrong[place]})" if place in wrong else ""
+        yield _spelled(place, root), repr(value)[:MAX_SHOWN] + note, place in used
+    for text in nowhere:
+        yield text, NOWHERE, True
+
+
+class _Seen:
+    """What one reading looked at. `used` and `wrong` are shared by the readings of a mapping."""
+
+    def __init__(self, root: Any, used: set[Place], wrong: dict[Place, str]) -> None:
+        self._root, self._used, self._wrong = root, used, wrong
+        self._missed: dict[str, bool] = {}  # path → did it lead anywhere in any row?
+
+    def read(
+        self,
+        reading: Reading,
+        keys: ReadingKeys,
+        wanted: dict[str, tuple[str, Callable[[Scope], object]]],
+        message: Message,
+    ) -> None:
+        conditions = [paths.parse(text) for text in (*keys.where, *keys.except_)]
+        values = [paths.parse(text) for text in _value_paths(keys)]
+        for row, above, place in paths.each_row(self._root, reading.rows):
+            scope = Scope(message, self._root, row, above, folds=Folds())
+            fit = fits(scope, reading.where, reading.unless)
+            aboves = paths.above_places(reading.rows, place)
+            for path in conditions + (values if fit else []):
+                self._look(path, scope, place, aboves)
+            for text, (why, check) in wanted.items() if fit else ():
+                self._judge(paths.parse(text), why, check, scope, place, aboves)
+
+    def _look(self, path: Path, scope: Scope, row: Place, aboves: tuple[Place, ...]) -> None:
+        self._missed[path.text] = self._missed.get(path.text, False) or paths.getter(path)(scope) is not None
+        seen = paths.place_of(path, row, aboves)
+        if seen is not None:
+            self._used.add(_whole(seen, self._root))
+
+    def _judge(
+        self,
+        path: Path,
+        why: str,
+        check: Callable[[Scope], object],
+        scope: Scope,
+        row: Place,
+        aboves: tuple[Place, ...],
+    ) -> None:
+        try:
+            check(scope)
+        except Noise:
+            place = paths.place_of(path, row, aboves)
+            if place is not None:
+                self._wrong.setdefault(_whole(place, self._root), why)
+
+    def nowhere(self) -> list[str]:
+        return [text for text, found in self._missed.items() if not found]
+
+
+def _value_paths(keys: ReadingKeys) -> Iterator[str]:
+    for name in type(keys).model_fields:
+        value = getattr(keys, name)
+        if name not in ("rows", "where", "except_") and isinstance(value, str):
+            yield value
+        elif name == "key" and isinstance(value, list):
+            yield from value
+
+
+def _whole(place: Place, root: Any) -> Place:
+    """In XML every child is one of a list, and the outermost element need not be named."""
+    if not isinstance(root, Element):
+        return place
+    if place and place[0] == root.tag and root.inner.get(root.tag) is None:
+        place = place[1:]
+    steps: list[str | int] = []
+    for step in place:
+        if steps and isinstance(step, str) and isinstance(steps[-1], str):
+            steps.append(0)
+        steps.append(step)
+    if steps and isinstance(steps[-1], str) and not steps[-1].startswith("@"):
+        steps.append(0)
+    return tuple(steps)
+
+
+def _leaves(root: Any) -> Iterator[tuple[Place, Any]]:
+    heap: list[tuple[Place, Any]] = [((), root)]
+    while heap:
+        place, value = heap.pop()
+        inner = list(_inside(value))
+        if inner:
+            heap += [((*place, *steps), one) for steps, one in reversed(inner)]
+        if not inner or (isinstance(value, Element) and value):
+            yield place, str(value) if isinstance(value, Element) else value
+
+
+def _inside(value: Any) -> Iterator[tuple[Place, Any]]:
+    if isinstance(value, Element):
+        for name, child in value.inner.items():
+            if name.startswith("@"):
+                yield (name,), child
+            else:
+                children = child if isinstance(child, list) else [child]
+                yield from (((name, index), one) for index, one in enumerate(children))
+    elif isinstance(value, dict):
+        yield from (((key,), one) for key, one in value.items())
+    elif isinstance(value, list):
+        yield from (((index,), one) for index, one in enumerate(value))
+
+
+def _spelled(place: Place, root: Any) -> str:
+    text, at = "", root
+    for step in place:
+        several = isinstance(at, list)
+        at = at.get(step) if isinstance(step, str) else at[step] if several else at
+        if isinstance(step, str):
+            plain = step if step.isprintable() and not set(step) & set(".[]\"'^$=") else ascii(step)
+            text += f".{plain}" if text else plain
+        elif several:
+            text += f"[{step}]"
+    return text or "$"

@@ -1,0 +1,159 @@
+"""How a body is written: JSON, XML or CSV, and how numbers are. Each becomes values that paths walk."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from drivers.bodies import Noise, Numerals, parse_json
+from drivers.markup import parse_xml
+from gateway.model import Damaged, DamageReason
+
+MAX_ROWS = 100_000  # of one CSV body
+MAX_COLUMNS = 1000
+
+Parse: TypeAlias = Callable[[bytes], Any]
+
+
+class Keys(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class NumberKeys(Keys):
+    """How numbers are written that come as text."""
+
+    decimal: Literal[".", ","] = Field(default=".", description="the decimal sign")
+    thousands: str | None = Field(
+        default=None,
+        max_length=1,
+        description="between groups of three digits, besides blanks; default: a dot where decimal is a comma",
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> NumberKeys:
+        if self.thousands == self.decimal:
+            raise ValueError("thousands: the same as decimal")
+        if self.thousands and self.thousands in "0123456789+-":
+            raise ValueError("thousands: no sign between digits")
+        return self
+
+    @property
+    def numerals(self) -> Numerals:
+        default = "." if self.decimal == "," else ""
+        return self.decimal, default if self.thousands is None else self.thousands.strip()
+
+
+class CsvKeys(NumberKeys):
+    separator: str = Field(default=",", min_length=1, max_length=1, description="between the columns")
+    encoding: str = Field(default="utf-8-sig", description="utf-8-sig, cp1252, iso-8859-1, utf-16 …")
+    columns: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_COLUMNS,
+        description="names, where no header row gives them",
+    )
+
+    @field_validator("separator")
+    @classmethod
+    def _sign(cls, value: str) -> str:
+        if value in '"\r\n\0':
+            raise ValueError("no sign between columns")
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            "0".encode(value)  # also refuses codecs that are no text encodings
+        except (LookupError, ValueError):
+            raise ValueError(f"{value!r} is not an encoding (utf-8-sig, cp1252, iso-8859-1 …)") from None
+        return "utf-8-sig" if codecs.lookup(value).name == "utf-8" else value
+
+
+class FormatKeys(Keys):
+    """One of them."""
+
+    json_: NumberKeys | None = Field(default=None, alias="json", description="JSON (the default)")
+    xml: NumberKeys | None = Field(default=None, description="XML")
+    csv: CsvKeys | None = Field(default=None, description="rows of text, a header row first")
+
+    @model_validator(mode="after")
+    def _one(self) -> FormatKeys:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("one of json, xml, csv")
+        return self
+
+    @property
+    def parse(self) -> Parse:
+        if self.csv:
+            return partial(parse_csv, self.csv)
+        return parse_xml if self.xml else parse_json
+
+    @property
+    def numerals(self) -> Numerals:
+        keys = self.csv or self.xml or self.json_ or NumberKeys()
+        return keys.numerals
+
+
+class Table(list[Any]):
+    """Rows by the names of their columns, and those that were torn."""
+
+    damaged: list[Damaged]
+
+
+def parse_csv(keys: CsvKeys, payload: bytes) -> Table:
+    """Raises Noise: not in this encoding, or longer than MAX_ROWS."""
+    try:
+        text = payload.decode(keys.encoding)
+    except ValueError:
+        raise Noise(DamageReason.SYNTAX) from None
+    table = Table()
+    table.damaged = []
+    names = keys.columns
+    for cells in _cells(text, keys.separator, table):
+        if names is None:
+            names = _header(cells)
+            continue
+        row = _row(names, cells)
+        if row is None:
+            table.damaged.append(Damaged(DamageReason.LENGTH, len(keys.separator.join(cells))))
+        else:
+            table.append(row)
+        if len(table) + len(table.damaged) > MAX_ROWS:
+            raise Noise(DamageReason.LENGTH)
+    return table
+
+
+def _cells(text: str, separator: str, table: Table) -> Iterator[list[str]]:
+    """Rows that are not blank. What follows a broken quotation cannot be told apart: it is damage."""
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        for cells in rows:
+            if any(cells):
+                yield [cell.strip() for cell in cells]
+    except csv.Error:
+        table.damaged.append(Damaged(DamageReason.SYNTAX, len(text)))
+
+
+def _header(cells: list[str]) -> list[str]:
+    """Names without the empty cells at the end. Raises Noise where a name stands twice: which is meant?"""
+    while cells and not cells[-1]:
+        cells.pop()
+    names = Counter(filter(None, cells))
+    if len(cells) > MAX_COLUMNS or any(times > 1 for times in names.values()):
+        raise Noise(DamageReason.SYNTAX)
+    return cells
+
+
+def _row(names: list[str], cells: list[str]) -> dict[str, str] | None:
+    """None for a row that is too short or too long: it was torn, or its columns are not these."""
+    if len(cells) < len(names) or any(cells[len(names) :]):
+        return None
+    return dict(zip(names, cells, strict=False))
