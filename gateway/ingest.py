@@ -47,6 +47,7 @@ class Ingest:
         self._queue: deque[tuple[Parcel, Done | None]] = deque()
         self._readings = 0
         self._due_at = float("inf")
+        self._impatient = False  # an acknowledgement is waited for, and the timer runs for it
         self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -94,8 +95,13 @@ class Ingest:
         self._readings += len(resolved.bookings) or 1
         if self._readings >= ROOM_READINGS:
             self._room.clear()
-        wait_s = self._interval_s if patient else IMPATIENT_S
-        self._due(0.0 if self._readings >= BATCH_READINGS else wait_s)
+        if self._readings >= BATCH_READINGS:
+            self._due(0.0)
+        elif patient:
+            self._due(self._interval_s)
+        elif not self._impatient:
+            self._impatient = True
+            self._due(IMPATIENT_S)
 
     def hurry(self) -> None:
         """An acknowledging link is stalled: commit what there is."""
@@ -150,7 +156,7 @@ class Ingest:
                 if not stop.is_set():
                     await self._wake.wait()
                 self._wake.clear()
-                self._due_at = float("inf")
+                self._due_at, self._impatient = float("inf"), False
                 if self._queue:
                     await self._commit()
         finally:

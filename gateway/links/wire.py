@@ -11,6 +11,7 @@ import socket
 import ssl
 import struct
 import time
+from contextlib import suppress
 from typing import TypeAlias
 
 from paho.mqtt.client import Client, MQTTv5, MQTTv311
@@ -211,8 +212,12 @@ class Wire(Client):
     def acknowledge(self, mids: list[int]) -> None:
         """PUBACK for each, in this order, in one piece."""
         packets = b"".join([_ACK.pack(PUBACK, 2, mid) for mid in mids])
-        self._packet_queue(PUBACK, packets, mids[-1], 1)
-        self.loop_write()
+        if not self._out_packet:
+            with suppress(OSError):  # paho will meet it too, and knows what to do
+                packets = packets[self._sock_send(packets) :]
+        if packets:
+            self._packet_queue(PUBACK, packets, mids[-1], 1)
+            self.loop_write()
 
     def _send_simple_command(self, command: int) -> MQTTErrorCode:
         self.pings += command == PINGREQ  # also paho's own
