@@ -155,7 +155,7 @@ class GpioOptions(Table):
         if self.port and self.bias:
             raise ValueError("bias: a port has no such resistors")
         if self.chip and find_spec("gpiod") is None:
-            raise ValueError("chip: needs the package gpiod: pip install 'counter-gateway[gpio]'")
+            raise ValueError("chip: needs the package gpiod: venv/bin/pip install 'gpiod>=2.1,<3'")
         return self
 
     @property

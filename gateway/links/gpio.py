@@ -241,7 +241,9 @@ def _gpiod() -> Any:
     try:
         import gpiod
     except ImportError:
-        raise LinkError("GPIO lines need the package gpiod: pip install 'counter-gateway[gpio]'") from None
+        raise LinkError(
+            "lines of a chip need the package gpiod: venv/bin/pip install 'gpiod>=2.1,<3'"
+        ) from None
     return gpiod
 
 

@@ -329,4 +329,4 @@ async def test_a_chip_without_its_package_keeps_trying_and_says_so(monkeypatch: 
     configured: Any = SimpleNamespace(over="gpio", options=options)
     link = open_link("contacts", configured, [source], Clock("always"), Ingest(), "g", None)
     async with kept(link):
-        await until(lambda: "pip install 'counter-gateway[gpio]'" in link.state.error)
+        await until(lambda: "venv/bin/pip install 'gpiod>=2.1,<3'" in link.state.error)

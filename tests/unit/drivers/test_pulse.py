@@ -256,7 +256,7 @@ def test_a_chip_without_its_package_is_told_with_the_remedy(
     monkeypatch.setattr("gateway.config.links.find_spec", lambda _name: None)
     with pytest.raises(ConfigurationError) as caught:
         configured(tmp_path, link, TWO)
-    assert any("pip install 'counter-gateway[gpio]'" in problem for problem in caught.value.problems)
+    assert any("venv/bin/pip install 'gpiod>=2.1,<3'" in problem for problem in caught.value.problems)
     monkeypatch.setattr("gateway.config.links.find_spec", lambda name: name)
     assert configured(tmp_path, link, TWO).link["c"].over == "gpio"
 
