@@ -125,22 +125,26 @@ class GpioLink:
                 contacts.close()
 
     async def _watch(self, contacts: Contacts, stop: asyncio.Event) -> None:
-        loop = asyncio.get_running_loop()
-        moved = asyncio.Event()
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+        stopper = loop.create_task(stop.wait())
+        stopper.add_done_callback(lambda _: woken.set())
         if contacts.fd is not None:
-            loop.add_reader(contacts.fd, moved.set)
+            loop.add_reader(contacts.fd, woken.set)
         beat_at = loop.time() + BEAT_S
         try:
             while not stop.is_set():
-                left_s = max(0.0, beat_at - loop.time())
-                await _either(stop, moved, left_s if contacts.fd is not None else self.options.poll_s)
-                moved.clear()
+                look_at = beat_at if contacts.fd is not None else loop.time() + self.options.poll_s
+                timer = loop.call_at(look_at, woken.set)
+                await woken.wait()
+                timer.cancel()
+                woken.clear()
                 lines = _edges(contacts)
                 if not lines and loop.time() >= beat_at:
                     lines = _beat(contacts)
                     beat_at = loop.time() + BEAT_S
                 self._tell(lines)
         finally:
+            stopper.cancel()
             if contacts.fd is not None:
                 loop.remove_reader(contacts.fd)
 
@@ -158,13 +162,6 @@ class GpioLink:
 def _now_ms() -> int:
     """Of the loop's clock, which is the one that the kernel dates edges by."""
     return int(asyncio.get_running_loop().time() * 1000)
-
-
-async def _either(stop: asyncio.Event, moved: asyncio.Event, seconds: float) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in (stop, moved)]
-    await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()
 
 
 def _levels(contacts: Contacts) -> list[str]:
