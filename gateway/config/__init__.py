@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from gateway.config.checks import Reading
 from gateway.config.files import Merged, Tree, read
+from gateway.config.folder import FolderOptions
 from gateway.config.links import GpioOptions, MqttOptions, SerialOptions, TcpOptions
 from gateway.config.members import Counter, Line
 from gateway.config.pull import PullOptions
@@ -37,6 +38,7 @@ from gateway.windows import Hours
 __all__ = [
     "Config",
     "Counter",
+    "FolderOptions",
     "GpioOptions",
     "Line",
     "Link",

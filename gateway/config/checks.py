@@ -20,7 +20,6 @@ from gateway.config.secrets import place_files
 from gateway.config.tables import (
     ID,
     KEYED,
-    LATER_OVER,
     OVER,
     SINGLE,
     TABLES,
@@ -129,9 +128,6 @@ class Reading:
 
     def _link(self, id_: str, raw: dict[str, Any]) -> tuple[str, Table] | None:
         at, over = ("link", id_), raw.get("over")
-        if over in LATER_OVER:
-            self._note((*at, "over"), f"{over} is not in this version; known: {', '.join(OVER)}")
-            return None
         link = self._table(at, LinkTable, raw)
         meant = over if over in OVER else hint(str(over), OVER)[len(" (did you mean ") : -len("?)")]
         if meant not in OVER:
@@ -241,7 +237,10 @@ class Reading:
         for id_, (over, options) in links.items():
             for port in options.ports if over in WITH_PORTS else ():
                 if port in taken:
-                    self._note(("link", id_, "options", "port"), f"link {taken[port]} has this port too")
+                    key, what = (
+                        ("pattern", "takes these files") if over == "folder" else ("port", "has this port")
+                    )
+                    self._note(("link", id_, "options", key), f"link {taken[port]} {what} too")
                 taken.setdefault(port, id_)
 
     def _twins(self, members: list[Counter]) -> None:

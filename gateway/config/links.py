@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from gateway.config.folder import FolderOptions
 from gateway.config.pull import PullOptions
 from gateway.config.push import PushOptions
 from gateway.config.tables import Table, read_secret
 
 WEEK_S = 7 * 24 * 3600
 ASKING = ("serial", "tcp", "pull")  # their counters are asked in turn, every poll_s
-WITH_PORTS = ("serial", "tcp", "gpio")  # each has its ports for itself
+WITH_PORTS = ("serial", "tcp", "gpio", "folder")  # each has its ports, or files, for itself
 
 
 def _port(text: str) -> str:
@@ -170,4 +171,5 @@ LINK_OPTIONS: dict[str, type[Table]] = {
     "gpio": GpioOptions,
     "pull": PullOptions,
     "push": PushOptions,
+    "folder": FolderOptions,
 }

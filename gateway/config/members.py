@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gateway.config.files import Key, Merged
-from gateway.config.tables import ID, LATER_OVER, OVER, CounterTable, LineKeys, Table, TillTable
+from gateway.config.tables import ID, OVER, CounterTable, LineKeys, Table, TillTable
 from gateway.config.wording import hint, names_of, sentences, shown
 from gateway.driver import Device, Family, Kind, LineOptions, Site, family_names, load_family
 from gateway.errors import ConfigurationError, UnknownDriver
@@ -115,7 +115,7 @@ def _family(around: Surroundings, at: Key, raw: Mapping[str, Any]) -> Family | N
         meant = near.removeprefix(" (did you mean ").removesuffix("?)")
         return load_family(meant) if meant else None
     over = around.links.get(link, {}).get("over") if isinstance(link, str) else None
-    if over in (*OVER, *LATER_OVER) and over not in family.over:
+    if over in OVER and over not in family.over:
         ways = ", ".join(sorted(family.over))
         around.merged.note((*at, "driver"), f"{name} is not carried over {over} (link {link}); over: {ways}")
     return family

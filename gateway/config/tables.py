@@ -19,8 +19,7 @@ from gateway.model import Basis, Resets
 
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 SIZES_S = (60, 300, 900, 1800, 3600)
-OVER = ("serial", "tcp", "mqtt", "gpio", "pull", "push")
-LATER_OVER = ("folder",)
+OVER = ("serial", "tcp", "mqtt", "gpio", "pull", "push", "folder")
 
 
 class Table(BaseModel):
@@ -220,7 +219,7 @@ class LogTable(Table):
 class LinkTable(Table):
     """A port, bus or broker."""
 
-    over: Literal["serial", "tcp", "mqtt", "gpio", "pull", "push"] = Field(
+    over: Literal["serial", "tcp", "mqtt", "gpio", "pull", "push", "folder"] = Field(
         description="what kind of link it is"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="of that kind")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.clock import Clock
 from gateway.errors import LinkError
+
+if TYPE_CHECKING:
+    from gateway.links.listener import Listener
 
 
 class Link(Protocol):
@@ -29,6 +32,15 @@ class Configured(Protocol):
     def options(self) -> Any: ...
 
 
+def open_listener(push: Any, links: Iterable[Configured], clock: Clock) -> Listener | None:
+    """The port of [push], not opened yet, which its links share; None when there are none."""
+    if all(link.over != "push" for link in links):
+        return None
+    from gateway.links.listener import Listener
+
+    return Listener(push, clock)
+
+
 def open_link(
     name: str,
     link: Configured,
@@ -38,6 +50,7 @@ def open_link(
     gateway_id: str,
     sessions: Any,
     coverage: Any = None,
+    listener: Listener | None = None,
 ) -> Link:
     """The link `name`, nothing opened yet. Raises LinkError for a carrier that is not built."""
     if link.over == "mqtt":
@@ -61,4 +74,14 @@ def open_link(
         from gateway.links.pull import PullLink
 
         return PullLink(name, link.options, sources, clock, ingest, coverage)
+    if link.over == "folder":
+        from gateway.links.folder import FolderLink
+
+        return FolderLink(name, link.options, sources, clock, ingest, sessions)
+    if link.over == "push":
+        from gateway.links.push import PushLink
+
+        if listener is None:
+            raise LinkError(f"{name}: nobody listens for pushes")
+        return PushLink(name, link.options, sources, clock, ingest, listener)
     raise LinkError(f"links over {link.over} are not built")

@@ -101,9 +101,15 @@ WRONG = {
         '[http]\nlisten = "0.0.0.0:80"',
         "http.listen: 0.0.0.0 is open to others: token_file is needed",
     ),
-    "a link of a later version": (
-        '[link.lan]\nover = "folder"',
-        "link.lan.over: folder is not in this version; known: serial, ",
+    "a folder by a relative path": (
+        '[link.a]\nover = "folder"\noptions = { path = "receipts" }',
+        'link.a.options.path: must be absolute, not "receipts"',
+    ),
+    "two links that take the same files": (
+        "[link]\n"
+        'a = { over = "folder", options = { path = "/srv/in", pattern = "*.csv" } }\n'
+        'b = { over = "folder", options = { path = "/srv/in/", pattern = "*.csv" } }',
+        "link.b.options.pattern: link a takes these files too",
     ),
     "a mistyped kind of link": ('[link.a]\nover = "serail"', "(did you mean serial?)"),
     "a capital letter in an id": ('[link.Bus]\nover = "serial"\noptions = { port = "x" }', "link.Bus: no id"),

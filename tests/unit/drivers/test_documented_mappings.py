@@ -16,7 +16,7 @@ from gateway.items import to_json
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "drivers.md").read_text(encoding="utf-8")
 EXAMPLE = re.compile(
-    r"```toml\n(?P<table>.*?)```.*?```json\n(?P<payload>.*?)```.*?```jsonl\n(?P<output>.*?)```", re.DOTALL
+    r"```toml\n(?P<table>.*?)```.*?```(?:json|xml|csv)\n(?P<payload>.*?)```.*?```jsonl\n(?P<output>.*?)```", re.DOTALL
 )
 EXAMPLES = {
     name[1]: found
@@ -35,4 +35,4 @@ def test_the_documented_payload_gives_the_documented_output(name: str) -> None:
 
 
 def test_all_examples_were_found() -> None:
-    assert len(EXAMPLES) == DOCUMENT.count("```toml") == 5
+    assert len(EXAMPLES) == DOCUMENT.count("```toml") == 7

@@ -1,0 +1,91 @@
+"""The files of a watched folder: which there are, what is in them, where they go. Blocking: for a thread."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import count
+from pathlib import Path
+from stat import S_ISREG
+
+ARCHIVE, REFUSED = "archive", "refused"
+WHY = ".why"  # beside a refused file: the reason in words
+UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload", WHY)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A file as one look saw it: equal sights, equal content."""
+
+    name: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """A later file of the same interval replaces: oldest first."""
+        return self.mtime_ns, self.name
+
+
+class Shelf:
+    """One folder. Everything here raises OSError as it comes."""
+
+    def __init__(self, path: str, pattern: str, *, delete: bool) -> None:
+        self.path, self._pattern, self._delete = Path(path), pattern.lower(), delete
+
+    def look(self) -> list[Sight]:
+        """The plain files that are meant, oldest first, without those whose name says: unfinished."""
+        with os.scandir(self.path) as entries:
+            return sorted(self._sights(entries), key=lambda sight: sight.order)
+
+    def _sights(self, entries: Iterator[os.DirEntry[str]]) -> Iterator[Sight]:
+        for entry in entries:
+            name = entry.name
+            if name.startswith(".") or name.lower().endswith(UNFINISHED):
+                continue
+            if fnmatchcase(name.lower(), self._pattern) and entry.is_file(follow_symlinks=False):
+                with suppress(FileNotFoundError):
+                    yield _sight(name, entry.stat(follow_symlinks=False))
+
+    def read(self, sight: Sight) -> bytes | None:
+        """The content, or None for a file that is not, or no longer, what was seen."""
+        file = os.open(self.path / sight.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(file, "rb") as content:
+            data = content.read(sight.size + 1)
+            told = os.fstat(file)
+        whole = S_ISREG(told.st_mode) and len(data) == sight.size
+        return data if whole and _sight(sight.name, told) == sight else None
+
+    def put_away(self, sight: Sight, refusal: str) -> bool:
+        """Archive or delete it; with a reason, set it aside. False: somebody went on writing, or took it."""
+        path = self.path / sight.name
+        try:
+            if _sight(sight.name, path.lstat()) != sight:
+                return False
+        except FileNotFoundError:
+            return False
+        if refusal:
+            target = self._move(path, REFUSED)
+            target.with_name(target.name + WHY).write_text(refusal + "\n", encoding="utf-8")
+        elif self._delete:
+            path.unlink()
+        else:
+            self._move(path, ARCHIVE)
+        return True
+
+    def _move(self, path: Path, where: str) -> Path:
+        """Into a folder of this one, under its own name or that with a number: nothing is overwritten."""
+        folder = self.path / where
+        folder.mkdir(exist_ok=True)
+        names = (path.name if not n else f"{path.stem}.{n}{path.suffix}" for n in count())
+        target = next(folder / name for name in names if not os.path.lexists(folder / name))
+        path.rename(target)
+        return target
+
+
+def _sight(name: str, told: os.stat_result) -> Sight:
+    return Sight(name, told.st_size, told.st_mtime_ns, told.st_ino)
