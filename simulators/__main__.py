@@ -13,6 +13,7 @@ COMMANDS = {  # name → module:attribute (a click command), one line of help
     ),
     "mall": ("simulators.mall:command", "A seeded shopping centre that knows the truth."),
     "mqtt": ("simulators.mqtt:command", "Counters that publish over MQTT."),
+    "portal": ("simulators.portal:command", "A vendor's portal that is asked over HTTP."),
     "replay": ("simulators.replay:command", "Play recorded data through the gateway."),
     "serial": ("simulators.serial:command", "Serial counters of any family on a pseudo-terminal."),
     "till": ("simulators.till:command", "Tills that report receipts."),

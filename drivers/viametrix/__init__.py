@@ -1,0 +1,1 @@
+"""Portals that are asked over HTTP for in and out per counter and interval."""
