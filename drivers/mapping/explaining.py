@@ -53,7 +53,7 @@ class _Seen:
         message: Message,
     ) -> None:
         conditions = [paths.parse(text) for text in (*keys.where, *keys.except_)]
-        values = [paths.parse(text) for text in _value_paths(keys)]
+        values = [paths.parse(text) for text in keys.values]
         for row, above, place in paths.each_row(self._root, reading.rows):
             scope = Scope(message, self._root, row, above, folds=Folds())
             fit = fits(scope, reading.where, reading.unless)
@@ -87,15 +87,6 @@ class _Seen:
 
     def nowhere(self) -> list[str]:
         return [text for text, found in self._missed.items() if not found]
-
-
-def _value_paths(keys: ReadingKeys) -> Iterator[str]:
-    for name in type(keys).model_fields:
-        value = getattr(keys, name)
-        if name not in ("rows", "where", "except_") and isinstance(value, str):
-            yield value
-        elif name == "key" and isinstance(value, list):
-            yield from value
 
 
 def _whole(place: Place, root: Any) -> Place:

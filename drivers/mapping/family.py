@@ -16,7 +16,7 @@ from drivers.mapping.reading import basis_of, compile_reading, leading_basis
 from drivers.mapping.table import MappingKeys, read_table, resets_of
 from gateway.driver import Device, Family, Kind, LineOptions, Match, Message, Options, Site
 from gateway.errors import ConfigurationError
-from gateway.model import Basis, Crossings, Damaged, Ignored, Item, Resets, Transactions
+from gateway.model import Basis, Crossings, Damaged, DamageReason, Ignored, Item, Resets, Transactions
 
 EMPTY = Ignored("empty message")
 RETAINED = Ignored("retained message")
@@ -87,6 +87,8 @@ class Mapped:
         self.parse = table.format.parse
         self._folds = Folds()
         self._timed = any(keys.given(("start", "end", "at")) for keys in table.reading)
+        named = [text for keys in table.reading for text in (*keys.values, *keys.where, *keys.except_)]
+        self._columns = {paths.parse(text).steps[0] for text in named if paths.is_member(text)}
         self._only_row = all(reading.rows is None for reading in self.readings)
 
     def decode(self, message: Message) -> Iterable[Item]:
@@ -100,11 +102,13 @@ class Mapped:
             return [Damaged(noise.reason, len(message.payload))]
         items = self.read(message, root)
         if isinstance(root, Table):
-            return self._rows_of(root, items)
+            return self._rows_of(root, items, len(message.payload))
         return items or [UNFIT]
 
-    def _rows_of(self, rows: Table, items: list[Item]) -> list[Item]:
-        """A line of a file that should say when and does not (a sum below the others) is no count of now."""
+    def _rows_of(self, rows: Table, items: list[Item], size: int) -> list[Item]:
+        """A row that should say when and does not (a sum below the others) is no count of now."""
+        if rows.names and not self._columns.issubset(rows.names):
+            return [Damaged(DamageReason.SYNTAX, size)]  # a column renamed or gone must not count as none
         if self._timed:
             items = [DATELESS if _undated(item) else item for item in items]
         return items + rows.damaged or [UNFIT if rows else EMPTY]

@@ -105,6 +105,7 @@ class FormatKeys(Keys):
 class Table(list[Any]):
     """Rows by the names of their columns, and those that were torn."""
 
+    names: list[str]
     damaged: list[Damaged]
 
 
@@ -115,13 +116,12 @@ def parse_csv(keys: CsvKeys, payload: bytes) -> Table:
     except ValueError:
         raise Noise(DamageReason.SYNTAX) from None
     table = Table()
-    table.damaged = []
-    names = keys.columns
+    table.names, table.damaged = keys.columns or [], []
     for cells in _cells(text, keys.separator, table):
-        if names is None:
-            names = _header(cells)
+        if not table.names:
+            table.names = _header(cells)
             continue
-        row = _row(names, cells)
+        row = _row(table.names, cells)
         if row is None:
             table.damaged.append(Damaged(DamageReason.LENGTH, len(keys.separator.join(cells))))
         else:

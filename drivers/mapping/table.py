@@ -18,6 +18,7 @@ DELTAS = ("ins", "outs", "passes")
 TOTALS = ("total_in", "total_out", "total_passes")
 RECEIPTS = ("sales", "returns", "amount", "amount_minor")
 PLACES = ("counter", "line", "till", "start", "end", "at", "key", "epoch", "currency")
+VALUES = (*DELTAS, *TOTALS, *RECEIPTS, *PLACES, "persons")
 
 
 class TimeKeys(Keys):
@@ -120,6 +121,13 @@ class ReadingKeys(Common):
     def given(self, names: tuple[str, ...]) -> list[str]:
         return [name for name in names if getattr(self, name) is not None]
 
+    @property
+    def values(self) -> list[str]:
+        """The paths of all that is read, without the conditions."""
+        given = [getattr(self, name) for name in VALUES]
+        keys = [text for one in given if isinstance(one, list) for text in one]
+        return [one for one in given if isinstance(one, str)] + keys
+
     @model_validator(mode="after")
     def _sense(self) -> ReadingKeys:
         problems = list(_kind_problems(self)) + list(_path_problems(self))
@@ -174,7 +182,7 @@ def _kind_problems(keys: ReadingKeys) -> list[str]:
 
 
 def _path_problems(keys: ReadingKeys) -> list[str]:
-    every = [(name, getattr(keys, name)) for name in (*DELTAS, *TOTALS, *RECEIPTS, *PLACES, "persons")]
+    every = [(name, getattr(keys, name)) for name in VALUES]
     texts = [(name, text) for name, text in every if isinstance(text, str)]
     texts += [("key", text) for text in keys.key or [] if isinstance(keys.key, list)]
     texts += [("where", text) for text in keys.where] + [("except", text) for text in keys.except_]

@@ -206,7 +206,8 @@ class FolderLink:
         damaged = [item for item in items if isinstance(item, Damaged)]
         if damaged:
             reasons = ", ".join(sorted({str(item.reason) for item in damaged}))
-            return f"damaged ({reasons}): {len(damaged)} of {len(items)} records; the others are counted"
+            sound = "; the others are counted" if any(map(_counts, items)) else ""
+            return f"damaged ({reasons}): {len(damaged)} of {len(items)} records{sound}"
         if self._options.done == "delete" and payload.strip() and not any(map(_counts, items)):
             reasons = ", ".join(sorted({item.reason for item in items if isinstance(item, Ignored)}))
             return f"ignored ({reasons}): no count in it"

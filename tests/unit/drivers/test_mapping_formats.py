@@ -249,6 +249,12 @@ def test_a_file_without_rows_is_empty_and_no_damage(text: str) -> None:
     assert decode(RECEIPTS, text) == [Ignored("empty message")]
 
 
+@pytest.mark.parametrize("header", [HEADER.replace("Returer", "Retur"), HEADER.replace(";", ","), "x\n"])
+def test_a_file_without_a_column_that_the_mapping_names_is_damage(header: str) -> None:
+    text = header + "1001;23.11.2026 10:00;4;1;1299,00\n"
+    assert decode(RECEIPTS, text)[0] == Damaged(DamageReason.SYNTAX, len(text))
+
+
 def test_a_name_that_stands_twice_means_nothing() -> None:
     assert decode({"format": "csv", "reading": [{"sales": "n"}]}, "n,n\n1,2\n") == [
         Damaged(DamageReason.SYNTAX, 8)
