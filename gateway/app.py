@@ -22,7 +22,7 @@ from gateway.control import ControlServer
 from gateway.forward import Pump
 from gateway.health import HealthSource
 from gateway.ingest import Ingest
-from gateway.links import Link, open_link
+from gateway.links import Link, open_link, open_listener
 from gateway.roster import Roster
 from gateway.store import Grid, Reader, Store, UpstreamPlan
 from gateway.upstreams import load_upstream
@@ -103,7 +103,7 @@ async def gateway(config: Config, clock: Clock) -> AsyncIterator[Gateway]:
         pumps = [_pump(name, config, store, clock) for name in config.upstream]
         closing = Closing(store, clock, lambda: _wake(pumps))
         ingest.listeners.add(closing.stir)
-        links = [_link(name, config, roster, clock, ingest, store, reader) for name in config.link]
+        links = _links(config, roster, clock, ingest, store, reader)
         health = HealthSource(config, roster, reader, links, pumps, ingest, clock, closing)
         running = Gateway(config, clock, store, reader, roster, ingest, closing, pumps, links, health)
         control = ControlServer(config.gateway.data_dir, health, ingest)
@@ -184,11 +184,12 @@ def _pump(name: str, config: Config, store: Store, clock: Clock) -> Pump:
     return Pump(name, receiver, store, clock, upstream.replay_per_s)
 
 
-def _link(
-    name: str, config: Config, roster: Roster, clock: Clock, ingest: Ingest, store: Store, reader: Reader
-) -> Link:
-    link, sources = config.link[name], roster.sources(name)
-    return open_link(name, link, sources, clock, ingest, config.gateway.id, store.sessions, reader)
+def _links(
+    config: Config, roster: Roster, clock: Clock, ingest: Ingest, store: Store, reader: Reader
+) -> list[Link]:
+    listener = open_listener(config.push, config.link.values(), clock)
+    around = (clock, ingest, config.gateway.id, store.sessions, reader, listener)
+    return [open_link(name, link, roster.sources(name), *around) for name, link in config.link.items()]
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -66,6 +66,7 @@ class Listening:
     withheld: Counter[str] = field(default_factory=Counter)  # link → acknowledgements not given
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     full: bool = False
+    fault: str = ""
 
     async def wait_room(self) -> None:
         """There is always room."""
@@ -113,11 +114,16 @@ def _named(booking: Booking) -> Item:
 
 async def _listen(config: configuration.Config, seconds: float) -> list[str]:
     """What is wrong after at most `seconds`, a sentence each."""
+    from gateway.clock import Clock
+    from gateway.links import open_listener
     from gateway.roster import Roster
 
     roster = Roster(config)
     ingest = Listening(roster, {*config.counter, *config.till})
-    links = {name: _link(name, config, roster, ingest) for name in config.link if roster.sources(name)}
+    listener = open_listener(config.push, config.link.values(), Clock(config.clock.trust))
+    links = {
+        name: _link(name, config, roster, ingest, listener) for name in config.link if roster.sources(name)
+    }
     stop = asyncio.Event()
     tasks = [asyncio.create_task(link.run(stop)) for link in links.values()]
     try:
@@ -174,13 +180,15 @@ class _NoSessions:
         return
 
 
-def _link(name: str, config: configuration.Config, roster: Roster, ingest: Listening) -> Link:
+def _link(name: str, config: configuration.Config, roster: Roster, ingest: Listening, listener: Any) -> Link:
     from gateway.clock import Clock
     from gateway.links import open_link
 
     link = _apart(name, config)
     clock = Clock(config.clock.trust)
-    return open_link(name, link, roster.sources(name), clock, ingest, config.gateway.id, _NoSessions())
+    return open_link(
+        name, link, roster.sources(name), clock, ingest, config.gateway.id, _NoSessions(), None, listener
+    )
 
 
 def _apart(name: str, config: configuration.Config) -> configuration.Link:

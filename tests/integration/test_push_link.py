@@ -1,0 +1,544 @@
+"""Counters that push, over real sockets: nothing answered before it is stored, nobody slows the others."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import zlib
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gateway.clock import Clock
+from gateway.driver import Message
+from gateway.links.listener import Listener
+from gateway.links.push import PushLink
+from gateway.model import Crossings, Damaged, DamageReason, Ignored, Item, Stamp
+
+JSON = {"Content-Type": "application/json"}
+SOON_S = 5.0
+
+
+@dataclass
+class Settings:
+    auth: str = "none"
+    username: str | None = None
+    secret: str = ""
+    max_payload_bytes: int = 5 << 20
+    silence_s: float = 0.0
+
+
+@dataclass
+class Port:
+    host: str = "127.0.0.1"
+    port: int = 0
+    allow: Sequence[str] = ("127.0.0.1",)
+
+
+class JsonDriver:
+    """`{"ins": 1}` has neither time nor id; `{"test": …}` counts nothing; other bodies are noise."""
+
+    def decode(self, message: Message) -> Iterable[Item]:
+        try:
+            body = json.loads(message.payload)
+        except ValueError:
+            return [Damaged(DamageReason.SYNTAX, len(message.payload))]
+        if "crash" in body:
+            raise RuntimeError("a driver with a bug")
+        if "test" in body:
+            return [Ignored("connection test")]
+        return [Crossings("door", "main", None, None, ins=body["ins"])]
+
+
+class XmlDriver:
+    def decode(self, message: Message) -> Iterable[Item]:
+        if message.payload.startswith(b"<count>"):
+            return [Crossings("camera", "main", None, None, ins=int(message.payload[7:8]))]
+        return [Damaged(DamageReason.SYNTAX, len(message.payload))]
+
+
+@dataclass
+class OneSource:
+    driver: Any = field(default_factory=JsonDriver)
+    topics: Sequence[str] = ()
+
+
+@dataclass
+class Told:
+    source: Any
+    items: list[Item]
+    topic: str
+    done: Callable[[], None] | None
+
+
+class FakeIngest:
+    """Commits soon, unless the test commits by hand."""
+
+    def __init__(self) -> None:
+        self.by_hand = False
+        self.full = False
+        self.fault = ""
+        self.told: list[Told] = []
+        self.arrived = asyncio.Event()
+        self._committed = 0
+
+    def deliver(
+        self,
+        link: str,
+        source: Any,
+        items: Iterable[Item],
+        stamp: Stamp,
+        *,
+        topic: str = "",
+        done: Callable[[], None] | None = None,
+    ) -> None:
+        self.told.append(Told(source, list(items), topic, done))
+        self.arrived.set()
+        if not self.by_hand:
+            asyncio.get_running_loop().call_later(0.01, self.commit)
+
+    def commit(self) -> None:
+        waiting, self._committed = self.told[self._committed :], len(self.told)
+        for one in waiting:
+            if one.done:
+                one.done()
+
+    @property
+    def persons(self) -> list[int | None]:
+        return [item.ins for one in self.told for item in one.items if isinstance(item, Crossings)]
+
+
+@dataclass
+class Rig:
+    link: PushLink
+    listener: Listener
+    ingest: FakeIngest
+    session: aiohttp.ClientSession
+    dialled: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def hang_up(self) -> None:
+        for writer in self.dialled:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    @property
+    def base(self) -> str:
+        assert self.listener.address
+        return f"http://127.0.0.1:{self.listener.address[1]}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.base}/push/lan"
+
+    async def post(self, body: Any = b'{"ins": 1}', **more: Any) -> tuple[int, str]:
+        more.setdefault("headers", JSON)
+        async with self.session.post(more.pop("url", self.url), data=body, **more) as answer:
+            return answer.status, await answer.text()
+
+    async def dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        assert self.listener.address
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.listener.address[1])
+        self.dialled.append(writer)
+        return reader, writer
+
+    def telegrams(self, result: str) -> int:
+        return self.link.state.telegrams[result]
+
+
+@asynccontextmanager
+async def rig(
+    settings: Settings | None = None,
+    port: Port | None = None,
+    sources: Sequence[OneSource] | None = None,
+    answer_s: float = 20.0,
+    **limits: Any,
+) -> AsyncIterator[Rig]:
+    clock, ingest, stop = Clock("always"), FakeIngest(), asyncio.Event()
+    listener = Listener(port or Port(), clock, **limits)
+    link = PushLink(
+        "lan",
+        settings or Settings(),
+        [OneSource()] if sources is None else sources,
+        clock,
+        ingest,
+        listener,
+        answer_s=answer_s,
+    )
+    running = asyncio.create_task(link.run(stop))
+    try:
+        await until(lambda: link.state.up)
+        async with aiohttp.ClientSession() as session:
+            around = Rig(link, listener, ingest, session)
+            try:
+                yield around
+            finally:
+                await around.hang_up()
+    finally:
+        stop.set()
+        await asyncio.wait_for(running, 10)
+
+
+def head(length: int) -> bytes:
+    kind = f"Content-Type: application/json\r\nContent-Length: {length}"
+    return f"POST /push/lan HTTP/1.1\r\nHost: x\r\n{kind}\r\n\r\n".encode()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SOON_S):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+async def test_no_answer_before_the_commit() -> None:
+    async with rig() as around:
+        around.ingest.by_hand = True
+        answer = asyncio.create_task(around.post())
+        await asyncio.wait_for(around.ingest.arrived.wait(), SOON_S)
+        done, _ = await asyncio.wait([answer], timeout=0.2)
+        assert not done
+        around.ingest.commit()
+        assert await answer == (200, "")
+        assert around.ingest.persons == [1]
+
+
+async def test_a_store_that_stalls_sends_the_counter_away_and_knows_it_again() -> None:
+    async with rig(answer_s=0.1) as around:
+        around.ingest.by_hand = True
+        async with around.session.post(around.url, data=b'{"ins": 1}', headers=JSON) as answer:
+            assert answer.status == 503
+            assert int(answer.headers["Retry-After"]) > 0
+        around.ingest.commit()
+        assert await around.post() == (200, "")
+        assert around.ingest.persons == [1]
+        assert around.telegrams("duplicate") == 1
+        around.ingest.by_hand = False
+        assert await around.post() == (200, "")
+        assert around.ingest.persons == [1, 1]  # the next person looks the same
+
+
+async def test_a_body_whose_answer_was_lost_is_counted_once() -> None:
+    async with rig() as around:
+        around.ingest.by_hand = True
+        _, writer = await around.dial()
+        writer.write(head(10) + b'{"ins": 1}')
+        await asyncio.wait_for(around.ingest.arrived.wait(), SOON_S)
+        writer.transport.abort()
+        again = asyncio.create_task(_again(around))
+        await until(lambda: around.telegrams("duplicate") == 1)
+        around.ingest.commit()
+        assert (await again)[0] == 200
+        assert around.ingest.persons == [1]
+
+
+async def _again(around: Rig) -> tuple[int, str]:
+    (door,) = around.link._unanswered.values()
+    await until(lambda: not door.connected())
+    return await around.post()
+
+
+async def test_two_persons_at_once_that_look_alike_are_two() -> None:
+    async with rig() as around:
+        around.ingest.by_hand = True
+        both = [asyncio.create_task(around.post()) for _ in range(2)]
+        await until(lambda: len(around.ingest.told) == 2)
+        around.ingest.commit()
+        assert [status for status, _ in await asyncio.gather(*both)] == [200, 200]
+        assert around.ingest.persons == [1, 1]
+
+
+@pytest.mark.parametrize("body", [b'{"test": 1}', b"", b" \r\n"])
+async def test_connection_tests_are_answered_and_count_nobody(body: bytes) -> None:
+    async with rig() as around:
+        assert await around.post(body) == (200, "")
+        assert around.ingest.persons == []
+
+
+async def test_nothing_is_taken_in_while_the_buffer_cannot_store() -> None:
+    async with rig() as around:
+        around.ingest.fault = "the card is full"
+        status, text = await around.post()
+        assert (status, json.loads(text)["detail"]) == (503, "the buffer cannot store: the card is full")
+        around.ingest.fault, around.ingest.full = "", True
+        assert (await around.post())[0] == 503
+        around.ingest.full = False
+        assert (await around.post())[0] == 200
+        assert around.ingest.persons == [1]
+
+
+async def test_a_damaged_body_is_refused_with_its_reason_and_not_for_ever() -> None:
+    async with rig() as around:
+        for _ in range(2):
+            async with around.session.post(around.url, data=b"{", headers=JSON) as answer:
+                assert answer.status == 422
+                assert answer.content_type == "application/problem+json"
+                assert (await answer.json())["detail"] == "damaged: syntax"
+        assert (await around.post(b"{"))[0] == 200
+        assert (await around.post(b"{{"))[0] == 422
+        assert (await around.post(b'{"crash": 1}'))[0] == 422
+        assert around.ingest.persons == []
+
+
+async def test_what_is_no_message_is_named() -> None:
+    async with rig() as around:
+        png = {"Content-Type": "image/png"}
+        assert (await around.post(headers=png))[0] == 415
+        assert (await around.post(headers={**JSON, "Content-Encoding": "br"}))[0] == 415
+        assert (await around.post(url=f"{around.base}/push/nobody"))[0] == 404
+        assert (await around.post(url=f"{around.base}/metrics"))[0] == 404
+        async with around.session.get(around.url) as answer:
+            assert (answer.status, answer.headers["Allow"]) == (405, "POST, PUT")
+        async with around.session.put(around.url, data=b'{"ins": 2}', headers=JSON) as answer:
+            assert answer.status == 200
+        assert around.ingest.persons == [2]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, lambda body: _bare(body)])
+async def test_packed_bodies_are_unpacked(pack: Callable[[bytes], bytes]) -> None:
+    encoding = "gzip" if pack is gzip.compress else "deflate"
+    async with rig() as around:
+        body = pack(b'{"ins": 3}')
+        assert (await around.post(body, headers={**JSON, "Content-Encoding": encoding}))[0] == 200
+        assert (await around.post(body[:-3], headers={**JSON, "Content-Encoding": encoding}))[0] == 422
+        assert around.ingest.persons == [3]
+        assert around.telegrams("damaged") == 1
+
+
+def _bare(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(body) + packer.flush()
+
+
+async def test_a_body_that_swells_is_refused_before_it_has_swollen() -> None:
+    async with rig() as around:
+        bomb = gzip.compress(bytes(500 << 20), 9)
+        assert len(bomb) < 600_000
+        assert (await around.post(bomb, headers={**JSON, "Content-Encoding": "gzip"}))[0] == 413
+        assert around.telegrams("too_large") == 1
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_six_megabytes_are_too_large_and_the_refusal_is_heard(chunked: bool) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(6):
+            yield bytes(1 << 20)
+
+    async with rig() as around:
+        body: Any = pieces() if chunked else BytesIO(bytes(6 << 20))
+        status, text = await around.post(body)
+        assert (status, "5242880" in text) == (413, True)
+        assert around.telegrams("too_large") == 1
+        assert (await around.post())[0] == 200
+
+
+async def test_five_megabytes_with_a_picture_are_read_and_the_picture_is_dropped() -> None:
+    async with rig() as around:
+        form = aiohttp.FormData()
+        form.add_field("snapshot", BytesIO(bytes(5_000_000)), filename="a.jpg", content_type="image/jpeg")
+        form.add_field("data", '{"ins": 4}', content_type="application/json")
+        assert (await around.post(form, headers={}))[0] == 200
+        only = aiohttp.FormData()
+        only.add_field("snapshot", b"\xff\xd8", filename="a.jpg", content_type="image/jpeg")
+        assert (await around.post(only, headers={}))[0] == 422
+        assert around.ingest.persons == [4]
+
+
+async def test_a_device_that_waits_to_be_asked_for_its_body_is_asked() -> None:
+    async with rig() as around:
+        status, _ = await around.post(b'{"ins": 5}', expect100=True)
+        assert (status, around.ingest.persons) == (200, [5])
+
+
+async def test_whoever_understands_a_body_counts_it() -> None:
+    sources = [OneSource(), OneSource(XmlDriver()), OneSource(topics=["south/#"])]
+    async with rig(sources=sources) as around:
+        assert (await around.post(b"<count>6</count>", headers={"Content-Type": "text/xml"}))[0] == 200
+        assert [one.source for one in around.ingest.told] == [sources[1]]
+        assert (await around.post(b"<what/>", headers={"Content-Type": "text/xml"}))[0] == 422
+        around.ingest.told.clear()
+        around.ingest._committed = 0
+        assert (await around.post(url=f"{around.url}/north"))[0] == 200
+        assert [(one.source, one.topic) for one in around.ingest.told] == [(sources[0], "north")]
+
+
+async def test_only_the_networks_of_the_list_may_push() -> None:
+    async with rig(port=Port(allow=["192.0.2.0/24"])) as around:
+        assert (await around.post())[0] == 403
+    async with rig(port=Port(allow=["192.0.2.0/24", "127.0.0.0/8"])) as around:
+        assert (await around.post())[0] == 200
+
+
+async def test_a_link_without_counters_says_so() -> None:
+    async with rig(sources=[]) as around:
+        assert (await around.post())[0] == 404
+        assert around.telegrams("unknown_counter") == 1
+
+
+async def test_a_token_is_shown_in_a_header_or_in_the_address() -> None:
+    async with rig(Settings("token", secret="open sesame")) as around:
+        for headers, query in [
+            ({"Authorization": "Bearer open sesame"}, ""),
+            ({"Authorization": "open sesame"}, ""),
+            ({"Authentication": "open sesame"}, ""),
+            ({}, "?token=open%20sesame"),
+        ]:
+            assert (await around.post(url=around.url + query, headers={**JSON, **headers}))[0] == 200
+        for wrong in ({}, {"Authorization": "Bearer"}, {"Authorization": "Bearer open"}):
+            status, text = await around.post(headers={**JSON, **wrong})
+            assert (status, json.loads(text)["status"]) == (401, 401)
+        assert len(around.ingest.persons) == 4
+
+
+async def test_basic_names_and_passwords() -> None:
+    async with rig(Settings("basic", "cam", "pä:ss")) as around:
+        assert (await around.post(headers=basic("cam", "pä:ss")))[0] == 200
+        for wrong in (basic("cam", "pass"), basic("cat", "pä:ss"), {**JSON, "Authorization": "Basic ?"}):
+            assert (await around.post(headers=wrong))[0] == 401
+    async with rig(Settings("basic", None, "pass")) as around:
+        assert (await around.post(headers=basic("anybody", "pass")))[0] == 200
+
+
+def basic(name: str, password: str) -> dict[str, str]:
+    return {**JSON, "Authorization": f"Basic {b64encode(f'{name}:{password}'.encode()).decode()}"}
+
+
+async def test_an_unknown_sender_costs_no_memory() -> None:
+    async with rig(Settings("token", secret="open sesame")) as around:
+        reader, writer = await around.dial()
+        writer.write(head(5_000_000))
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SOON_S)
+        assert b" 401 " in answer  # told before it has sent anything
+
+
+async def test_digest_with_a_client_of_another_make() -> None:
+    async with rig(Settings("digest", "cam", "secret")) as around:
+        for command in (("--digest",), ("--digest", "--http1.0")):
+            assert await _curl(around.url, "cam:secret", *command) == "200"
+        assert await _curl(around.url, "cam:wrong", "--digest") == "401"
+        assert await _curl(around.url, "cat:secret", "--digest") == "401"
+        assert await _curl(around.url, "cam:secret", "--basic") == "401"
+        assert around.ingest.persons == [1, 1]
+
+
+async def _curl(url: str, user: str, *options: str) -> str:
+    command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-u", user, *options]
+    command += ["-H", "Content-Type: application/json", "-d", '{"ins": 1}', url]
+    curl = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await asyncio.wait_for(curl.communicate(), 20)
+    return said.decode()
+
+
+async def test_digest_with_sha_256_and_a_nonce_used_twice() -> None:
+    async with rig(Settings("digest", "cam", "secret")) as around:
+        digest = aiohttp.DigestAuthMiddleware("cam", "secret")
+        async with aiohttp.ClientSession(middlewares=(digest,)) as session:
+            for _ in range(3):
+                async with session.post(around.url, data=b'{"ins": 1}', headers=JSON) as answer:
+                    assert answer.status == 200
+                    shown = answer.request_info.headers["Authorization"]
+        assert "SHA-256" in shown
+        async with around.session.post(
+            around.url, data=b"{}", headers={**JSON, "Authorization": shown}
+        ) as answer:
+            assert answer.status == 401
+            assert "stale=true" in answer.headers["WWW-Authenticate"]
+        assert around.ingest.persons == [1, 1, 1]
+
+
+async def test_a_body_a_byte_at_a_time_is_cut_and_slows_nobody() -> None:
+    async with rig(arrive_s=0.5) as around:
+        slow = asyncio.create_task(_drip(around))
+        for _ in range(10):
+            assert (await asyncio.wait_for(around.post(), 1))[0] == 200
+        assert b" 408 " in await asyncio.wait_for(slow, SOON_S)
+        assert around.ingest.persons == [1] * 10
+
+
+async def _drip(around: Rig) -> bytes:
+    reader, writer = await around.dial()
+    writer.write(head(1000))
+    answer = asyncio.create_task(reader.read(200))
+    while not answer.done():
+        writer.write(b" ")
+        await asyncio.sleep(0.05)
+    return answer.result()
+
+
+async def test_a_head_that_never_ends_is_cut() -> None:
+    async with rig(idle_s=0.3) as around:
+        reader, writer = await around.dial()
+        writer.write(b"POST /push/lan HTTP/1.1\r\nX-Long: ")
+        answer = asyncio.create_task(reader.read(200))
+        async with asyncio.timeout(SOON_S):
+            while not answer.done():
+                writer.write(b"x")
+                await asyncio.sleep(0.05)
+        with suppress(ConnectionError):
+            assert answer.result() == b""
+
+
+async def test_idle_connections_make_room_for_those_who_bring_something() -> None:
+    async with rig(connections=20) as around:
+        assert (await around.post())[0] == 200  # this one is known, and kept alive
+        for _ in range(100):
+            await around.dial()
+        for _ in range(5):
+            assert (await asyncio.wait_for(around.post(), 2))[0] == 200
+        reader, writer = await around.dial()
+        writer.write(head(10) + b'{"ins": 1}')
+        assert b" 200 " in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SOON_S)
+        assert len(around.ingest.persons) == 7
+
+
+async def test_those_who_wait_for_a_commit_are_never_cut() -> None:
+    async with rig(connections=3) as around:
+        around.ingest.by_hand = True
+        waiting = [asyncio.create_task(around.post()) for _ in range(3)]
+        await until(lambda: len(around.ingest.told) == 3)
+        for _ in range(10):
+            await around.dial()
+        around.ingest.commit()
+        assert [status for status, _ in await asyncio.gather(*waiting)] == [200] * 3
+
+
+async def test_a_taken_port_is_told_and_tried_again() -> None:
+    async with rig() as around:
+        assert around.listener.address
+        port = Port(port=around.listener.address[1])
+        clock, stop = Clock("always"), asyncio.Event()
+        listener = Listener(port, clock)
+        running = asyncio.create_task(listener.run(stop))
+        await until(lambda: "in use by another program" in listener.state.error)
+        stop.set()
+        await running
+
+
+async def test_a_link_to_which_nobody_pushes_counts_as_down() -> None:
+    async with rig(Settings(silence_s=0.2)) as around:
+        assert (await around.post())[0] == 200
+        assert around.link.state.up
+        await until(lambda: not around.link.state.up)
+        assert around.link.state.error.startswith("nothing was pushed for ")
+        assert (await around.post())[0] == 200
+        assert around.link.state.up
+
+
+async def test_one_port_serves_several_links() -> None:
+    async with rig() as around:
+        clock, stop = Clock("always"), asyncio.Event()
+        other = PushLink(
+            "roof", Settings("token", secret="x"), [OneSource()], clock, around.ingest, around.listener
+        )
+        running = asyncio.create_task(other.run(stop))
+        await until(lambda: "roof" in around.listener.doors)
+        assert (await around.post(url=f"{around.base}/push/roof"))[0] == 401
+        assert (await around.post(url=f"{around.base}/push/roof?token=x"))[0] == 200
+        stop.set()
+        await running
