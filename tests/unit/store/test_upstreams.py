@@ -98,3 +98,20 @@ async def test_a_zone_that_is_new_to_an_upstream_begins_with_the_next_window(mak
     twins = sorted((event.start_ms - T0) // Q for event in events if event.zone == "twin")
     assert twins == [5, 6, 7]
     box.balanced()
+
+
+@pytest.mark.parametrize("answer", ["accepted", "rejected"])
+async def test_a_later_revision_is_owed_again_whatever_became_of_the_first(box: Box, answer: str) -> None:
+    box.at(T0 + 16 * MINUTE)
+    await box.close()
+    events = await box.everything()
+    ids = [event.id for event in events]
+    await box.settle(events, **{answer: frozenset(ids) if answer == "accepted" else dict.fromkeys(ids, "no")})
+    assert await box.everything() == []
+    await box.delta(T0, T0 + MINUTE, 4)
+    box.pass_ms(3_000)
+    await box.close()
+    assert [event.revision for event in await box.everything()] == [2]
+    box.balanced()
+    await box.settle(events)  # the first answer once more: it says nothing of the second revision
+    assert [event.revision for event in await box.everything()] == [2]
