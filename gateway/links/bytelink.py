@@ -17,9 +17,9 @@ from gateway.links.supervise import Backoff, LinkState, keep
 from gateway.links.turns import Source, Turn, Turns
 from gateway.model import Item, Register, Stamp
 
-GUARD_S = 0.2  # after a time-out the bus is left alone so long, and what comes is late
+GUARD_S = 0.2  # after silence the bus is left alone so long, and what comes is late
 DOUBT_S = 5.0  # so long after a time-out a nameless reply may be a late one: ask twice, believe equal ones
-DEAD = 3  # silent polls in a row after which a late reply can only be taken by its own family
+DEAD = 3  # silent polls in a row after which nobody else has to wait, and only its own family to doubt
 RESYNC_S = 1.0  # two answers that differ: leave the bus alone until it has been quiet so long
 GARBLED = 3  # devices that never say the same twice get no more such breaks
 LONGEST_RESYNC_S = 5.0  # a device that never stops talking must not silence the others
@@ -214,7 +214,7 @@ class ByteLink:
         data = await port.wait(request.timeout_ms / 1000, self._end_of(request))
         if data is None:
             dead = turn.missed >= DEAD
-            self._guard_until = loop.time() + GUARD_S
+            self._guard_until = loop.time() + (0.0 if dead or port.received else GUARD_S)
             self._doubt(self._guard_until + DOUBT_S, turn.family if dead else None)
             return None
         return data.removeprefix(request.payload) if self._echo else data

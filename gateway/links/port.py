@@ -52,7 +52,7 @@ class Port:
         self._unasked = unasked
         self._end: Callable[[bytes], bool] | None = None
         self._waiter: asyncio.Future[bytes | None] | None = None
-        self._received = b""
+        self.received = b""  # while somebody waited, last time
         self._loop.add_reader(self._fd, self._readable)
 
     async def agree(self, seconds: float) -> None:
@@ -99,7 +99,7 @@ class Port:
         """A reply that `end` finds whole, or None after `seconds`. Raises LinkError when the port is lost."""
         if self.error:
             raise LinkError(self.error)
-        self._received, self._end = b"", end
+        self.received, self._end = b"", end
         waiter: asyncio.Future[bytes | None] = self._loop.create_future()
         self._waiter = waiter
         timer = self._loop.call_later(max(0.0, seconds), _expire, waiter)
@@ -153,9 +153,9 @@ class Port:
             if data:
                 self._unasked(data)
             return
-        self._received = (self._received + data)[:MAX_REPLY_BYTES]
-        if self._end(self._received):
-            self._waiter.set_result(self._received)
+        self.received = (self.received + data)[:MAX_REPLY_BYTES]
+        if self._end(self.received):
+            self._waiter.set_result(self.received)
 
     def _gone(self, error: Exception | None) -> None:
         """An unplugged adapter and a second reader look alike but for the device node."""
