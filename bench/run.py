@@ -183,40 +183,48 @@ def throughput(folder: Path, count: int = 200_000) -> dict[str, object]:
         daemon.close()
 
 
+def loaded_percent(daemon: Daemon, port: int, rate: float, seconds: float) -> float:
+    """Of one core, while messages come at `rate`."""
+    cpu, began = daemon.cpu_s(), time.monotonic()
+    load(port, int(rate * seconds), rate)
+    return round((daemon.cpu_s() - cpu) / (time.monotonic() - began) * 100, 1)
+
+
 def steady(folder: Path, rate: float = 500, seconds: float = 60) -> dict[str, object]:
+    """What it costs unwatched; then again with a `tail`, whose lines tell when each message was committed."""
     daemon, port = mqtt_daemon(folder)
     latencies: list[float] = []
-    tail = subprocess.Popen(
-        [str(BIN / "counter-gateway"), "tail", "--json", "-c", str(folder / "gateway.toml")],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-    def read() -> None:
-        for line in tail.stdout or ():
-            row = json.loads(line)
-            if row.get("type") == "crossings":
-                latencies.append((time.time() - datetime.fromisoformat(row["start"]).timestamp()) * 1000)
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
     try:
+        unwatched = loaded_percent(daemon, port, rate, seconds)
+        tail = subprocess.Popen(
+            [str(BIN / "counter-gateway"), "tail", "--json", "-c", str(folder / "gateway.toml")],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+        def read() -> None:
+            for line in tail.stdout or ():
+                row = json.loads(line)
+                if row.get("type") == "crossings":
+                    sent_s = datetime.fromisoformat(row["start"]).timestamp()
+                    latencies.append((time.time() - sent_s) * 1000)
+
+        threading.Thread(target=read, daemon=True).start()
         time.sleep(1)
-        cpu, began = daemon.cpu_s(), time.monotonic()
-        load(port, int(rate * seconds), rate)
-        share = (daemon.cpu_s() - cpu) / (time.monotonic() - began)
+        watched = loaded_percent(daemon, port, rate, seconds)
         time.sleep(1)
+        tail.terminate()
+        tail.wait()
         return {
             "rate_per_s": rate,
-            "cpu_percent": round(share * 100, 1),
+            "cpu_percent": unwatched,
+            "cpu_percent_with_tail": watched,
             "to_commit_ms_p50": round(statistics.median(latencies), 1) if latencies else None,
             "to_commit_ms_p99": round(statistics.quantiles(latencies, n=100)[98], 1) if latencies else None,
             "n": len(latencies),
             "rss_mb": daemon.rss_mb(),
         }
     finally:
-        tail.terminate()
-        tail.wait()
         daemon.close()
 
 

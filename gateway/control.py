@@ -152,7 +152,8 @@ class ControlServer:
         try:
             while True:
                 try:
-                    yield await asyncio.wait_for(queue.get(), IDLE_S)
+                    # one among many is taken at once: a time-out for each costs more than telling it
+                    yield await asyncio.wait_for(queue.get(), IDLE_S) if queue.empty() else queue.get_nowait()
                 except TimeoutError:
                     yield None
         finally:
@@ -217,7 +218,8 @@ def _request(line: bytes) -> dict[str, Any]:
 
 async def _send(writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> None:
     writer.write(json.dumps(message, ensure_ascii=False).encode() + b"\n")
-    await asyncio.wait_for(writer.drain(), ANSWER_S)
+    if writer.transport.get_write_buffer_size() or writer.is_closing():
+        await asyncio.wait_for(writer.drain(), ANSWER_S)
 
 
 @contextmanager
