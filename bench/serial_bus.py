@@ -1,7 +1,7 @@
-"""32 addresses of three families on one bus at 9600 baud, one dead, one babbling: who is read on time, at what cost.
+"""32 addresses of three families on one bus at 9600 baud, one dead, one babbling: who is read on time?
 
-`bench/serial_bus.py [SECONDS]`. A turn is a point of the device's own grid of `poll_s`; a poll is on time when
-its first question is heard within 200 ms of it. A point without a poll is late.
+`bench/serial_bus.py [SECONDS]`. A turn is a point of the device's own grid of `poll_s`; a poll is on time
+when its first question is heard within 200 ms of it. A point without a poll is late.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def polls(heard: list[tuple[float, bytes]], began: float, ended: float) -> Itera
 
 
 def lateness(times: list[float], began: float, ended: float) -> list[float]:
-    """Distance of each poll from its grid point (the median phase); points without a poll are infinitely late."""
+    """Distance of each poll from its grid point (the median phase); a point without a poll is infinite."""
     first = times[0]
     phase = statistics.median((at - first + POLL_S / 2) % POLL_S for at in times) - POLL_S / 2
     late = [abs((at - first - phase + POLL_S / 2) % POLL_S - POLL_S / 2) for at in times]

@@ -170,6 +170,18 @@ async def test_a_device_that_never_stops_talking_does_not_stop_the_asking() -> N
         assert set(ingest.totals("01")) <= {9}
 
 
+async def test_a_garbling_and_a_silent_module_do_not_silence_a_third() -> None:
+    modules = [Module("01", totals=[5, 0]), Module("02", totals=[6, 0]), Module("03", totals=[7, 0])]
+    modules[0].faults.garbage, modules[1].faults.silent = 1.0, True
+    with Bus(modules, seed=5) as bus:
+        async with running(Settings(bus.path), [beam("01"), beam("02"), beam("03")]) as (_, ingest):
+            await until(lambda: len(ingest.totals("03")) > 60)
+            bus.cross("03", 1)
+            await until(lambda: ingest.totals("03")[-1] == 8)
+        assert set(ingest.totals("03")) == {7, 8}
+        assert ingest.totals("01") == ingest.totals("02") == []
+
+
 async def test_a_bus_is_quiet_before_each_question() -> None:
     with Bus([Module("01"), Module("02")]) as bus:
         async with running(Settings(bus.path, poll_s=0.01, quiet_s=0.03), [beam("01"), beam("02")]) as (
