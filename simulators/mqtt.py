@@ -11,12 +11,12 @@ import math
 import random
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import click
 
@@ -151,12 +151,19 @@ class Counter:
         return self._chance.random() < self.trouble
 
 
+class Sender(Protocol):
+    """What carries payloads; `flush` returns when all of them are acknowledged."""
+
+    def publish(self, topic: str, payload: bytes) -> None: ...
+    def flush(self) -> None: ...
+
+
 @dataclass(slots=True)
 class Field:
-    """All counters on one broker, step by step; adds to `truth` what was counted, once."""
+    """All counters, step by step; adds to `truth` what was counted, once."""
 
     counters: Sequence[Counter]
-    publishers: Sequence[Publisher]
+    senders: Sequence[Sender]
     truth: Truth
     sent: int = 0
 
@@ -177,12 +184,12 @@ class Field:
             self._send(number, payload)
 
     def finish(self) -> None:
-        """Everything held back goes out; returns when the broker has it all."""
+        """Everything held back goes out; returns when it is acknowledged."""
         for number, counter in enumerate(self.counters):
             for payload in counter.release(1000):
                 self._send(number, payload)
-        for publisher in self.publishers:
-            publisher.flush()
+        for sender in self.senders:
+            sender.flush()
 
     def _count(self, counter: Counter, record: Record) -> None:
         start_ms, _, forward, backward = record
@@ -190,7 +197,7 @@ class Field:
         self.truth.cross(counter.name, start_ms, "out", backward)
 
     def _send(self, number: int, payload: bytes) -> None:
-        self.publishers[number % len(self.publishers)].publish(self.counters[number].topic, payload)
+        self.senders[number % len(self.senders)].publish(self.counters[number].topic, payload)
         self.sent += 1
 
 
@@ -204,71 +211,97 @@ def live(around: Field, clock: Clock, start_ms: int, step_ms: int, end_ms: float
         start_ms += step_ms
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is played, whatever carries it; the options of the same names."""
+
+    clients: int
+    kind: str
+    seed: int
+    interval_s: float
+    rate: float
+    for_s: float
+    since: str | None
+    trouble: float
+    truth_file: Path | None
+    size_s: int
+    simulated_clock: str | None
+
+    def counters(self) -> list[Counter]:
+        xovis = {"xovis": (0, 1), "both": (0,)}.get(self.kind, ())
+        return [
+            Counter(f"sim-{number + 1}", self.seed, number % 2 in xovis, self.trouble)
+            for number in range(self.clients)
+        ]
+
+    def play(self, counters: Sequence[Counter], senders: Sequence[Sender]) -> int:
+        """Until it is over or interrupted, then the truth is written; the messages sent."""
+        clock = Clock(self.simulated_clock)
+        step_ms = max(1, round(self.clients / self.rate * 1000 if self.rate else self.interval_s * 1000))
+        truth = Truth({one.name: Zone("area", entrances=(one.name,)) for one in counters}, self.size_s)
+        around = Field(counters, senders, truth)
+        now_ms = clock.now_ms()
+        start_ms = now_ms - now_ms % step_ms
+        if self.since:
+            since_ms = int(datetime.fromisoformat(self.since).timestamp() * 1000)
+            around.history(since_ms - since_ms % step_ms, start_ms, step_ms)
+        try:
+            live(around, clock, start_ms, step_ms, now_ms + self.for_s * 1000)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+        around.finish()
+        if self.truth_file:
+            truth.write(self.truth_file)
+        return around.sent
+
+
+OPTIONS = (
+    click.option("--clients", default=4, show_default=True, help="Counters, Xovis and JSON by turns."),
+    click.option(
+        "--kind",
+        type=click.Choice(["xovis", "json", "both"]),
+        default="both",
+        show_default=True,
+        help="How the counters speak.",
+    ),
+    click.option("--seed", default=1, show_default=True),
+    click.option("--interval", "interval_s", default=60.0, show_default=True, help="Seconds in one record."),
+    click.option("--rate", default=0.0, help="Messages a second over all counters; overrides --interval."),
+    click.option("--for", "for_s", default=math.inf, help="Seconds to run; default: until interrupted."),
+    click.option("--since", help="First send the stored records since this time (RFC 3339) again."),
+    click.option(
+        "--trouble", default=0.0, help="Share of packages late, double, overlapping, tests; 0 to 1."
+    ),
+    click.option("--truth", "truth_file", type=click.Path(path_type=Path), help="Write what was counted."),
+    click.option(
+        "--size", "size_s", default=900, show_default=True, help="Seconds in a window of the truth."
+    ),
+    click.option("--simulated-clock", help="START,SPEED[,ANCHOR] as told to the gateway."),
+)
+
+
+def plan_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a Plan."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
 @click.command("mqtt")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=1883, show_default=True)
 @click.option("--username")
 @click.option("--password")
-@click.option("--clients", default=4, show_default=True, help="Counters, Xovis and JSON by turns.")
-@click.option(
-    "--kind",
-    type=click.Choice(["xovis", "json", "both"]),
-    default="both",
-    show_default=True,
-    help="How the counters speak.",
-)
-@click.option("--seed", default=1, show_default=True)
-@click.option("--interval", "interval_s", default=60.0, show_default=True, help="Seconds in one record.")
-@click.option("--rate", default=0.0, help="Messages a second over all counters; overrides --interval.")
-@click.option("--for", "for_s", default=math.inf, help="Seconds to run; default: until interrupted.")
-@click.option("--since", help="First send the stored records since this time (RFC 3339) again.")
-@click.option("--trouble", default=0.0, help="Share of packages late, double, overlapping, tests; 0 to 1.")
-@click.option("--truth", "truth_file", type=click.Path(path_type=Path), help="Write what was counted.")
-@click.option("--size", "size_s", default=900, show_default=True, help="Seconds in a window of the truth.")
-@click.option("--simulated-clock", help="START,SPEED[,ANCHOR] as told to the gateway.")
-def command(
-    host: str,
-    port: int,
-    username: str | None,
-    password: str | None,
-    clients: int,
-    kind: str,
-    seed: int,
-    interval_s: float,
-    rate: float,
-    for_s: float,
-    since: str | None,
-    trouble: float,
-    truth_file: Path | None,
-    size_s: int,
-    simulated_clock: str | None,
-) -> None:
+@plan_options
+def command(host: str, port: int, username: str | None, password: str | None, **options: Any) -> None:
     """Counters that publish over MQTT."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the truth is written then, too
-    clock = Clock(simulated_clock)
-    step_ms = max(1, round(clients / rate * 1000 if rate else interval_s * 1000))
-    counters = [
-        Counter(f"sim-{number + 1}", seed, kind == "xovis" or (kind == "both" and number % 2 == 0), trouble)
-        for number in range(clients)
-    ]
-    truth = Truth({one.name: Zone("area", entrances=(one.name,)) for one in counters}, size_s)
+    plan = Plan(**options)
     began = time.monotonic()
     with ExitStack() as stack:
         publishers = [
             stack.enter_context(Publisher(host, port, username=username, password=password))
-            for _ in range(min(clients, 8))
+            for _ in range(min(plan.clients, 8))
         ]
-        around = Field(counters, publishers, truth)
-        now_ms = clock.now_ms()
-        start_ms = now_ms - now_ms % step_ms
-        if since:
-            since_ms = int(datetime.fromisoformat(since).timestamp() * 1000)
-            around.history(since_ms - since_ms % step_ms, start_ms, step_ms)
-        try:
-            live(around, clock, start_ms, step_ms, now_ms + for_s * 1000)
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-        around.finish()
-        if truth_file:
-            truth.write(truth_file)
-    click.echo(f"{around.sent} messages acknowledged in {time.monotonic() - began:.1f} s", err=True)
+        sent = plan.play(plan.counters(), publishers)
+    click.echo(f"{sent} messages acknowledged in {time.monotonic() - began:.1f} s", err=True)
