@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import pty
+import socket
 import termios
 import tty
 from collections.abc import Generator, Iterable
@@ -16,6 +17,7 @@ import pytest
 from drivers.dcon.family import FAMILY, DconLine, DconOptions
 from drivers.gate7e import family as gate7e
 from gateway.driver import Device, Request, Response, Side
+from gateway.links.port import Opened, Port
 from gateway.model import Damaged, Ignored, Item, Register
 from simulators.bus import Bus, Faults
 from simulators.dcon import Module
@@ -47,15 +49,18 @@ async def test_what_a_speaking_device_said_before_it_was_unplugged_is_kept() -> 
         assert [item for _, item in ingest.delivered] == [Ignored("one"), Ignored("two"), Ignored("three")]
 
 
-async def test_words_that_arrived_before_the_stop_are_heard() -> None:
-    master, slave = pty.openpty()
-    tty.setraw(slave)
-    async with running(Settings(os.ttyname(slave)), [Source(Lines(), ("beam",))]) as (link, ingest):
-        await until(lambda: link.state.up)
-        os.write(master, b"one\ntwo\n")
-    os.close(master)
-    os.close(slave)
-    assert [item for _, item in ingest.delivered] == [Ignored("one"), Ignored("two")]
+async def test_bytes_that_have_arrived_are_heard_before_a_question_and_before_the_end() -> None:
+    here, there = socket.socketpair()
+    here.setblocking(False)
+    heard: list[bytes] = []
+    port = Port(Opened("socket://pair", here.fileno(), here.close), heard.append)
+    with there:
+        there.send(b"one")
+        port.drain()
+        assert heard == [b"one"]
+        there.send(b"two")
+        port.close()
+    assert heard == [b"one", b"two"]
 
 
 class HalfDeaf(Module):
