@@ -110,6 +110,9 @@ class Roster:
         self._sources: dict[str, list[Source]] = {link: [] for link in config.link}
         for link in config.link:
             self._sources[link] = _sources([one for one in members if one.link == link])
+        for one in config.counter.values():
+            if one.memory and one.memory != one.link:
+                self._sources[one.memory].append(_memory(one, self._sources[one.link]))
 
     def recall(self, adopted: Iterable[Adopted]) -> None:
         """What counters took for theirs in earlier runs: no other line of theirs is counted instead."""
@@ -288,6 +291,13 @@ def _source(group: Sequence[Counter], *, alone: bool) -> Source:
         routes=routes,
         selective=not alone or any(one.device.lines for one in group),
     )
+
+
+def _memory(one: Counter, sources: Sequence[Source]) -> Source:
+    """A decoder of its own for what the device remembers; its items go the way of those it sends."""
+    route = next(route for source in sources for route in source.routes if route.counter == one.id)
+    driver = one.family.open(one.device)
+    return Source(str(one.memory), one.family, one.device, driver, (), (one.id,), (route,), selective=True)
 
 
 def _route(one: Counter) -> _Route:

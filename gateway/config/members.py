@@ -43,6 +43,7 @@ class Counter:
     lines: Mapping[str, Line]
     serial: str | None = None
     till: bool = False
+    memory: str | None = None  # pull link to the device's own memory, when `link` is another
 
     @property
     def polled(self) -> bool:
@@ -81,12 +82,14 @@ def read_counter(around: Surroundings, id_: str, raw: Any, *, till: bool) -> Cou
     if till:
         device = _with_currency(device, core)
     _ask_family(around, at, family, device)
+    _ask_memory(around, at, family, device, raw.get("memory"))
     lines = _lines(around, at, family, device, raw)
     if len(merged.problems) > problems:
         return None
     serial = getattr(core, "serial", None)
     link, name = raw["link"], raw.get("name", "")
-    return Counter(id_, link, raw["driver"], name, family, device, lines, serial, till)
+    memory = getattr(core, "memory", None)
+    return Counter(id_, link, raw["driver"], name, family, device, lines, serial, till, memory)
 
 
 def _validated(merged: Merged, at: Key, model: type[Any], raw: Mapping[str, Any], also: Any = ()) -> Any:
@@ -208,6 +211,17 @@ def _ask_family(around: Surroundings, at: Key, family: Family, device: Device) -
         family.open(device)
     except (ConfigurationError, ValueError) as error:
         around.merged.note(at, str(error))
+
+
+def _ask_memory(around: Surroundings, at: Key, family: Family, device: Device, link: Any) -> None:
+    """Is there a way to the device's memory, and can its driver ask there?"""
+    if link is None or around.merged.problems:
+        return
+    known = [name for name, one in around.links.items() if one.get("over") == "pull"]
+    if link not in known:
+        around.merged.note((*at, "memory"), f'there is no pull link "{link}"{hint(str(link), known)}')
+    elif not hasattr(family.open(device), "recall"):
+        around.merged.note((*at, "memory"), f"{family.name} has no memory that can be asked")
 
 
 def _lines(

@@ -249,6 +249,9 @@ class CounterTable(LineKeys):
     driver: str = Field(description="name of its driver")
     name: str = Field("", description="free name, for people")
     serial: str | None = Field(None, description="serial number; a new one begins a new register")
+    memory: str | None = Field(
+        None, description="id of a pull link at which the device itself is asked for what was missed"
+    )
     lines: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="lines of a device that has several, by our names"
     )

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any, Protocol, cast
 
 from gateway.clock import Clock
-from gateway.driver import Fetch, Pull, Recall, Response
+from gateway.driver import Fetch, Pull, Response
 from gateway.errors import LinkError
-from gateway.links.backfill import Backfill, Coverage
+from gateway.links.backfill import Backfill, Coverage, Piece
 from gateway.links.budget import Budget
 from gateway.links.fetcher import Fetcher, WebSettings
 from gateway.links.login import Login
@@ -22,7 +22,7 @@ from gateway.model import Damaged, Item, Stamp
 
 RECALL_SHARE = 5  # the n-th part of the hour's requests may go into what was missed
 RECALL_PAUSE_S = 1.0  # between two questions to a memory, whatever the budget
-LONGEST_NAP_S = 3600.0
+LOOK_S = 30.0  # from one look for gaps to the next
 MAX_SEEN = 4096  # answers of which we know when they were last new
 
 log = logging.getLogger(__name__)
@@ -45,15 +45,7 @@ class Ingest(Protocol):
     """What the link needs of the core."""
 
     async def wait_room(self) -> None: ...
-    def deliver(
-        self,
-        link: str,
-        source: Any,
-        items: Sequence[Item],
-        stamp: Stamp,
-        *,
-        done: Callable[[], None] | None = None,
-    ) -> None: ...
+    def deliver(self, link: str, source: Any, items: Sequence[Item], stamp: Stamp) -> None: ...
 
 
 @dataclass(slots=True)
@@ -82,15 +74,14 @@ class PullLink:
         backoff: Backoff | None = None,
     ) -> None:
         self.id, self.state = id, LinkState()
-        self._options, self._sources, self._clock, self._ingest = options, sources, clock, ingest
+        self._options, self._clock, self._ingest = options, clock, ingest
         self._backoff = backoff
         self._login, self._budget = Login(options), Budget(options.requests_per_h)
-        self._backfill = Backfill(coverage, options.recall_days)
+        self._backfill = Backfill(sources, coverage, options.recall_days)
         self._spare = Budget(-(-options.requests_per_h // RECALL_SHARE))
+        self._asked = [source for source in sources if hasattr(source.driver, "poll")]
         self._turns: Turns[Pull] | None = None
-        self._away: set[int] = set()  # id of each source whose coverage may have a gap
-        self._returned: list[tuple[Source, int]] = []  # and which of them answers again, from when on
-        self._wake = asyncio.Event()
+        self._look_at = 0.0
         self._seen: dict[tuple[int, bytes], dict[str, str]] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -115,9 +106,11 @@ class PullLink:
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         if self._turns is None:
-            asked = [(source, cast("Pull", source.driver)) for source in self._sources]
+            asked = [(source, cast("Pull", source.driver)) for source in self._asked]
             self._turns = Turns(asked, self._options.poll_s, loop.time())
-        self._away = {id(source) for source in self._sources if self._backfill.remembers(source)}
+        self._look_at = loop.time()
+        if not self._asked:  # only what was missed is asked for, and that may be nothing
+            self.state.opened(self._clock.wall_ms())
         fetcher = Fetcher(self._options, self._login, self._budget, self._clock, self.state)
         try:
             while True:
@@ -134,8 +127,8 @@ class PullLink:
         told = await self._hear(fetcher, talk, partial(self._known, source))
         if told.answered:
             self.state.opened(self._clock.wall_ms())
-        elif not told.error:
-            self._missed(source, fetcher.why)
+        elif not told.error and not self.state.up:
+            self.state.lost(self._clock.wall_ms(), fetcher.why)
         if told.answered is (turn.missed > 0):
             self._tell(turn, fetcher.why, answered=told.answered)
         self._deliver(source, told)
@@ -177,30 +170,14 @@ class PullLink:
         return self._seen.get((id(source), fetch.line), {})
 
     def _deliver(self, source: Source, told: Told) -> None:
-        """What came damaged is asked for again; a counter that was away is looked at once this is stored."""
+        """What came damaged is asked for again, whether it has changed or not."""
         if not any(isinstance(item, Damaged) for item in told.items):
             for line, conditions in told.new.items():
                 self._seen[id(source), line] = conditions
         while len(self._seen) > MAX_SEEN:
             del self._seen[next(iter(self._seen))]
-        done = None
-        if told.answered and id(source) in self._away:
-            self._away.discard(id(source))
-            done = partial(self._is_back, source, _newest(told.items) or self._clock.wall_ms())
         if told.items:
-            self._ingest.deliver(self.id, source, told.items, self._clock.stamp(), done=done)
-        elif done:
-            done()
-
-    def _is_back(self, source: Source, to_ms: int) -> None:
-        self._returned.append((source, to_ms))
-        self._wake.set()
-
-    def _missed(self, source: Source, why: str) -> None:
-        if self._backfill.remembers(source):
-            self._away.add(id(source))
-        if not self.state.up:
-            self.state.lost(self._clock.wall_ms(), why)
+            self._ingest.deliver(self.id, source, told.items, self._clock.stamp())
 
     def _tell(self, turn: Turn[Pull], why: str, *, answered: bool) -> None:
         names = ", ".join(turn.source.counters)
@@ -215,48 +192,38 @@ class PullLink:
         """Until a counter is due; what was missed is asked for meanwhile."""
         loop = asyncio.get_running_loop()
         while (left_s := turns.due_at - loop.time()) > 0:
-            while self._returned:
-                source, to_ms = self._returned.pop()
-                driver = cast("Recall", source.driver)
-                await self._backfill.look(source, driver, to_ms, self._clock.wall_ms())
-            pause_s = self._pause_s(loop.time()) if self._backfill.next else LONGEST_NAP_S
-            if pause_s <= 0:
-                await self._recall(fetcher)
-                continue
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(min(left_s, pause_s)):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            if self._look_at <= loop.time():
+                self._look_at = loop.time() + LOOK_S
+                await self._backfill.look(self._clock.wall_ms())
+            piece, pause_s = self._backfill.next(loop.time()), self._pause_s(loop.time())
+            if piece and pause_s <= 0:
+                await self._recall(fetcher, piece)
+            else:
+                look_s = self._look_at - loop.time()
+                await asyncio.sleep(max(0.0, min(left_s, look_s, pause_s if piece else LOOK_S)))
 
     def _pause_s(self, now: float) -> float:
         """Polls come first: recalling has a part of the hour's budget, and a pace."""
         return max(self._budget.wait_s(now), self._spare.wait_s(now))
 
-    async def _recall(self, fetcher: Fetcher) -> None:
-        """Ask for the oldest piece. It replaces what is stored of that time, never adds (semantics 1)."""
-        piece, loop = self._backfill.next, asyncio.get_running_loop()
-        if piece is None:
-            return
+    async def _recall(self, fetcher: Fetcher, piece: Piece) -> None:
+        """What comes replaces what is stored of that time and never adds (semantics 1)."""
+        loop = asyncio.get_running_loop()
         await self._ingest.wait_room()
         told = await self._hear(fetcher, piece.driver.recall(piece.start_ms, piece.end_ms))
         for _ in range(told.asked):
             self._spare.spend(loop.time())
         self._spare.rest(loop.time(), RECALL_PAUSE_S)
-        self._backfill.settle(piece, answered=told.answered and not told.error)
+        self._backfill.settle(piece, loop.time(), answered=told.answered and not told.error)
         if told.items:
             self._ingest.deliver(self.id, piece.source, told.items, self._clock.stamp())
         if told.error:
             raise LinkError(told.error)
+        if told.answered:
+            self.state.opened(self._clock.wall_ms())
 
 
 def _conditions(headers: Mapping[str, str]) -> dict[str, str]:
     """What makes the next question answer 304 when there is nothing new."""
     given = {"If-None-Match": headers.get("etag"), "If-Modified-Since": headers.get("last-modified")}
     return {name: value for name, value in given.items() if value}
-
-
-def _newest(items: Iterable[Item]) -> int | None:
-    """The end of the newest interval told."""
-    return max((end for item in items if (end := getattr(item, "end_ms", None))), default=None)

@@ -27,17 +27,21 @@ SPANS = (
     "SELECT start_ms, end_ms FROM coverage WHERE line_id=:line UNION ALL SELECT watch_start_ms, watch_end_ms"
     " FROM pulse WHERE line_id=:line AND watch_start_ms IS NOT NULL ORDER BY start_ms"
 )
-DELTA_LINES = "SELECT id FROM lines WHERE counter=? AND basis='delta'"
+DELTA_LINES = "SELECT id, since_ms FROM lines JOIN pulse ON line_id=id WHERE counter=? AND basis='delta'"
+FROZEN = "SELECT CAST(value AS INTEGER) FROM meta WHERE name='frozen_ms'"
 
 
 def gaps(con: sqlite3.Connection, counter: str, lo_ms: int, hi_ms: int) -> list[Interval]:
     """When in `[lo, hi)` a line of the counter that counts by deltas was not watched, oldest first.
 
-    Not before the line was first watched: what the device counted elsewhere is not ours.
+    Only between two times that it was: what the device counted before it was ours is not ours, and what comes
+    after the newest reading is not yet missing.
     """
     missed: list[Interval] = []
-    for (line_id,) in con.execute(DELTA_LINES, (counter,)).fetchall():
-        missed += _gaps(con.execute(SPANS, {"line": line_id}).fetchall(), lo_ms, hi_ms)
+    (frozen_ms,) = con.execute(FROZEN).fetchone()
+    for line_id, since_ms in con.execute(DELTA_LINES, (counter,)).fetchall():
+        spans = con.execute(SPANS, {"line": line_id}).fetchall()
+        missed += _gaps(spans, max(lo_ms, since_ms, frozen_ms), hi_ms)
     merged: list[Interval] = []
     for one in sorted(missed, key=lambda one: one.start_ms):
         if merged and one.start_ms <= merged[-1].end_ms:
@@ -47,13 +51,12 @@ def gaps(con: sqlite3.Connection, counter: str, lo_ms: int, hi_ms: int) -> list[
 
 
 def _gaps(spans: list[tuple[int, int]], lo_ms: int, hi_ms: int) -> Iterator[Interval]:
-    at_ms = max(lo_ms, spans[0][0]) if spans and max(end for _, end in spans) > lo_ms else hi_ms
+    watched_ms = spans[0][0] if spans else 0
     for start_ms, end_ms in spans:
-        if at_ms < min(start_ms, hi_ms):
-            yield Interval(at_ms, min(start_ms, hi_ms))
-        at_ms = max(at_ms, end_ms)
-    if at_ms < hi_ms:
-        yield Interval(at_ms, hi_ms)
+        low, high = max(watched_ms, lo_ms), min(start_ms, hi_ms)
+        if low < high:
+            yield Interval(low, high)
+        watched_ms = max(watched_ms, end_ms)
 
 
 def watched_ms(con: sqlite3.Connection, line_id: int, lo_ms: int, hi_ms: int) -> int:

@@ -135,7 +135,7 @@ class Reader:
         )
 
     def gaps(self, counter: str, from_ms: int, to_ms: int) -> list[Interval]:
-        """When the counter was not watched, oldest first; never before it was first heard."""
+        """When the counter was not watched, oldest first, between two times that it was."""
         with self._reading() as con:
             return gaps(con, counter, from_ms, to_ms)
 

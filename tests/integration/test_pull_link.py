@@ -7,15 +7,20 @@ import contextlib
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from drivers.viametrix.family import FAMILY, ViametrixOptions
 from gateway import app, config
 from gateway.clock import Clock
+from gateway.driver import Device, Kind, Message
+from gateway.errors import ConfigurationError
 from gateway.links import supervise
 from gateway.links.supervise import Backoff
+from gateway.model import Crossings, Item
 from simulators import timing
 from simulators.portal import Faults, Portal, seeded
 
@@ -81,6 +86,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The portal is tried again after hundredths of a second."""
     monkeypatch.setattr(supervise, "Backoff", lambda: Backoff(chance=lambda: 0.01))
     monkeypatch.setattr("gateway.links.pull.RECALL_PAUSE_S", 0.01)
+    monkeypatch.setattr("gateway.links.pull.LOOK_S", 0.1)
 
 
 @pytest.fixture
@@ -334,6 +340,99 @@ async def test_a_stop_in_the_middle_of_a_question_is_quick(
         await until(lambda: portal.faults and portal.faults.times < 1 << 30)
         began = loop.time()
     assert loop.time() - began < 3
+
+
+PUBLISHING = (
+    TEXT[: TEXT.index("[counter]")]
+    + """
+[link.broker]
+over = "mqtt"
+options = {{ host = "127.0.0.1", port = 1 }}
+[counter]
+door = {{ link = "broker", driver = "publisher", memory = "portal" }}
+[zone]
+shop = {{ kind = "store", entrances = ["door"] }}
+"""
+)
+
+
+class Forgetful:
+    def __init__(self, device: Device) -> None:
+        """Remembers nothing."""
+
+    def decode(self, message: Message) -> list[Item]:
+        return []
+
+
+class Publisher(Forgetful):
+    """Sends by itself what the portal can tell again."""
+
+    def __init__(self, device: Device) -> None:
+        asking: Any = FAMILY.open(Device(ViametrixOptions(counter="1001"), site=device.site))
+        self.recall = asking.recall
+
+
+PUBLISHER = replace(
+    FAMILY,
+    name="publisher",
+    kind=Kind.MESSAGES,
+    over=frozenset({"mqtt"}),
+    open=Publisher,
+    topics=lambda _: ("a",),
+    problems=lambda _: (),
+)
+
+
+async def test_a_counter_on_a_broker_is_asked_at_its_own_address_for_what_was_missed(
+    tmp_path: Path, portal: Portal, clock: Ahead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.config.members.load_family", {"publisher": PUBLISHER}.__getitem__)
+    monkeypatch.setitem(globals(), "TEXT", PUBLISHING)
+    async with counting(tmp_path, portal, clock, "poll_s = 60") as daemon:
+        (source,) = daemon.roster.sources("broker")
+
+        def publish(start_ms: int) -> None:
+            ins, outs = portal.counts("1001", start_ms)
+            row = Crossings("1001", "main", start_ms, start_ms + STEP, ins, outs)
+            daemon.ingest.deliver("broker", source, [row], clock.stamp())
+
+        first_ms = over(clock) - STEP
+        publish(first_ms)
+        clock.ahead_ms += DAY
+        publish(over(clock) - STEP)
+        await until(lambda: len(told(daemon)) == DAY // STEP + 1)
+        assert told(daemon) == truth(portal, "1001", first_ms, over(clock))
+        assert daemon.reader.books().balanced
+        looks = [0]
+        gaps = daemon.reader.gaps
+        monkeypatch.setattr(daemon.reader, "gaps", lambda *at: (looks.append(1), gaps(*at))[1])
+        await until(lambda: len(looks) > 3)
+    assert len(portal.asked) == 2  # a token and a day, asked for once
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ('link = "broker", driver = "publisher", memory = "portl"', 'there is no pull link "portl" (did'),
+        ('link = "broker", driver = "publisher", memory = "broker"', 'there is no pull link "broker"'),
+        ('link = "broker", driver = "forgetful", memory = "portal"', "forgetful has no memory that can be"),
+    ],
+)
+def test_a_memory_that_cannot_be_asked_is_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: str, problem: str
+) -> None:
+    families = {"publisher": PUBLISHER, "forgetful": replace(PUBLISHER, name="forgetful", open=Forgetful)}
+    monkeypatch.setattr("gateway.config.members.load_family", families.__getitem__)
+    path = tmp_path / "gateway.toml"
+    door = next(line for line in PUBLISHING.splitlines() if line.startswith("door"))
+    text = PUBLISHING.replace(door, f"door = {{{{ {keys} }}}}")
+    path.write_text(text.format(url="http://127.0.0.1", more="poll_s = 60"))
+    (tmp_path / "portal.key").write_text("simulated\n")
+    (tmp_path / "portal.key").chmod(0o600)
+    with pytest.raises(ConfigurationError) as raised:
+        config.load(path)
+    (told,) = raised.value.problems
+    assert told.startswith(f"{path}: counter.door.memory: {problem}")
 
 
 @pytest.fixture
