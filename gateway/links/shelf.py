@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from stat import S_ISREG
 
 ARCHIVE, REFUSED = "archive", "refused"
 WHY = ".why"  # beside a refused file: the reason in words
+REMEMBERED = 64  # files put away last: a sender that had only paused may go on writing
 UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload", WHY)
 
 
@@ -36,9 +38,13 @@ class Shelf:
 
     def __init__(self, path: str, pattern: str, *, delete: bool) -> None:
         self.path, self._pattern, self._delete = Path(path), pattern.lower(), delete
+        self._moved: deque[tuple[Path, Sight]] = deque(maxlen=REMEMBERED)
 
     def look(self) -> list[Sight]:
         """The plain files that are meant, oldest first, without those whose name says: unfinished."""
+        for moved in [moved for moved in self._moved if _grew(*moved)]:
+            self._moved.remove(moved)
+            self._bring_back(*moved)
         with os.scandir(self.path) as entries:
             return sorted(self._sights(entries), key=lambda sight: sight.order)
 
@@ -69,22 +75,36 @@ class Shelf:
         except FileNotFoundError:
             return False
         if refusal:
-            target = self._move(path, REFUSED)
+            target = self._move(path, sight, REFUSED)
             target.with_name(target.name + WHY).write_text(refusal + "\n", encoding="utf-8")
         elif self._delete:
             path.unlink()
         else:
-            self._move(path, ARCHIVE)
+            self._move(path, sight, ARCHIVE)
         return True
 
-    def _move(self, path: Path, where: str) -> Path:
+    def _move(self, path: Path, sight: Sight, where: str) -> Path:
         """Into a folder of this one, under its own name or that with a number: nothing is overwritten."""
         folder = self.path / where
         folder.mkdir(exist_ok=True)
         names = (path.name if not n else f"{path.stem}.{n}{path.suffix}" for n in count())
         target = next(folder / name for name in names if not os.path.lexists(folder / name))
         path.rename(target)
+        self._moved.append((target, sight))
         return target
+
+    def _bring_back(self, moved: Path, sight: Sight) -> None:
+        """It is read again, whole."""
+        path = self.path / sight.name
+        if not os.path.lexists(path):
+            moved.rename(path)
+            moved.with_name(moved.name + WHY).unlink(missing_ok=True)
+
+
+def _grew(moved: Path, sight: Sight) -> bool:
+    with suppress(FileNotFoundError):
+        return _sight(sight.name, moved.lstat()) != sight
+    return False
 
 
 def _sight(name: str, told: os.stat_result) -> Sight:

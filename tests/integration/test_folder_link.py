@@ -197,6 +197,22 @@ async def test_a_file_that_grows_after_it_was_read_is_read_again(tmp_path: Path)
         await until(lambda: box.files("archive") == {"a.csv"})
 
 
+@pytest.mark.parametrize(("torn", "where"), [("", "archive"), ("1001;20", "refused")])
+async def test_a_sender_that_paused_and_goes_on_is_heard_to_its_end(
+    tmp_path: Path, torn: str, where: str
+) -> None:
+    async with watching(tmp_path) as box:
+        path = tmp_path / "a.csv"
+        with path.open("w") as file:
+            file.write(HEADER + ROW + torn)
+            file.flush()
+            await until(lambda: "a.csv" in box.files(where))
+            file.write((ROW * 2)[len(torn) :])
+        await until(lambda: box.ingest.sales == [4, 4, 4, 4])
+        await until(lambda: box.files("archive") == {"a.csv"})
+        assert box.files("refused") == set()
+
+
 async def test_the_oldest_file_is_read_first(tmp_path: Path) -> None:
     for age, (name, sales) in enumerate({"a": 1, "c": 2, "b": 3}.items()):
         path = tmp_path / f"{name}.csv"
