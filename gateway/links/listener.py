@@ -37,6 +37,8 @@ PATH = "/push/"
 METHODS = ("POST", "PUT")
 
 log = logging.getLogger(__name__)
+NOISE = logging.getLogger(f"{__name__}.noise")  # what is no HTTP at all: answered with 400, and no news
+NOISE.setLevel(logging.CRITICAL)
 
 
 class Settings(Protocol):
@@ -148,9 +150,9 @@ class Listener:
         response = refusal.response()
         if not request.content.is_eof():
             response.force_close()
-            await response.prepare(request)
-            await response.write_eof()
             with suppress(TimeoutError, ConnectionError, web.RequestPayloadError):
+                await response.prepare(request)
+                await response.write_eof()
                 async with asyncio.timeout(self._linger_s):
                     async for _ in request.content.iter_any():
                         pass
@@ -287,6 +289,7 @@ class _Server(web.Server):
             read_bufsize=READ_BYTES,
             auto_decompress=False,
             access_log=None,
+            logger=NOISE,
         )
         self._guests, self._most = guests, most
 

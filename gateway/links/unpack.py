@@ -75,12 +75,11 @@ def message_part(body: bytes, content_type: str) -> bytes:
     found = re.search(r'boundary=(?:"([^"]{1,200})"|([^\s;,]{1,200}))', content_type, re.IGNORECASE)
     if found is None:
         raise Refusal(422, "multipart without a boundary", counted="damaged")
-    mark = b"--" + (found[1] or found[2]).encode()
-    parts = (b"\r\n" + body).split(b"\r\n" + mark, MAX_PARTS)[1:]
-    for part in parts:
-        head, gap, content = part.lstrip(b" \t\r\n").partition(b"\r\n\r\n")
-        if gap and _is_message(head, content):
-            return content
+    mark = rb"\r?\n--" + re.escape((found[1] or found[2]).encode())
+    for part in re.split(mark, b"\n" + body, maxsplit=MAX_PARTS)[1:]:
+        head, *content = re.split(rb"\r?\n\r?\n", part, maxsplit=1)
+        if content and _is_message(head, content[0]):
+            return content[0]
     raise Refusal(422, "no part is JSON or XML", counted="damaged")
 
 

@@ -484,6 +484,45 @@ async def test_a_head_that_never_ends_is_cut() -> None:
             assert answer.result() == b""
 
 
+@pytest.mark.parametrize("broken", [b"zz\r\n", b"-1\r\n", b"2\r\n{}", b"2\r\n{}zz\r\n"])
+async def test_a_body_in_broken_pieces_is_no_news(broken: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async with rig(arrive_s=0.3) as around:
+        reader, writer = await around.dial()
+        kind = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        writer.write(b"POST /push/lan HTTP/1.1\r\nHost: x\r\n" + kind + broken)
+        assert b" 40" in await asyncio.wait_for(reader.readline(), SOON_S)
+        assert (await around.post())[0] == 200
+        assert around.ingest.persons == [1]
+        assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
+async def test_a_counter_that_goes_away_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    async with rig() as around:
+        for body in (b"", b'{"ins"'):
+            reader, writer = await around.dial()
+            writer.write(head(10).replace(b"Host: x", b"Expect: 100-continue") + body)
+            assert b" 100 " in await asyncio.wait_for(reader.readline(), SOON_S)
+            writer.transport.abort()
+        assert (await around.post())[0] == 200
+        assert around.ingest.persons == [1]
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
+async def test_a_thousand_idle_connections_and_slow_ones_slow_nobody() -> None:
+    async with rig() as around:
+        slow = [asyncio.create_task(_drip(around)) for _ in range(20)]
+        for _ in range(1000):
+            await around.dial()
+        loop = asyncio.get_running_loop()
+        for _ in range(20):
+            began = loop.time()
+            assert (await around.post())[0] == 200
+            assert loop.time() - began < 1
+        for one in slow:
+            one.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+
 async def test_idle_connections_make_room_for_those_who_bring_something() -> None:
     async with rig(connections=20) as around:
         assert (await around.post())[0] == 200  # this one is known, and kept alive

@@ -1,0 +1,190 @@
+"""What a push is wrapped in and how its sender proves itself, without a socket."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from hashlib import md5, sha256
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.links import credentials
+from gateway.links.credentials import REMEMBERED_NONCES, Asked, Digest, guard_for
+from gateway.links.refusals import Refusal
+from gateway.links.unpack import check_kind, unpack
+
+LIMIT = 10_000
+PICTURE_FIRST = (
+    b'--a b\r\nContent-Disposition: form-data; name="p"; filename="p.jpg"\r\n'
+    b"Content-Type: image/jpeg\r\n\r\n\xff\xd8\r\n--\r\n"
+    b'--a b\r\nContent-Disposition: form-data; name="f"; filename="counts.xml"\r\n\r\n'
+    b"<a>\r\n</a>\r\n--a b--"
+)
+
+
+@dataclass
+class Settings:
+    auth: str
+    username: str | None = "Mufasa"
+    secret: str = "Circle of Life"
+
+
+def asked(authorization: str = "", target: str = "/push/lan", method: str = "POST") -> Asked:
+    return Asked(method, target, authorization, {})
+
+
+def challenge(guard: Digest, authorization: str = "") -> tuple[str, str]:
+    """The nonce offered, and the whole of what was offered."""
+    with pytest.raises(Refusal) as caught:
+        guard.check(asked(authorization))
+    headers = caught.value.response().headers
+    offered = ", ".join(headers.getall("WWW-Authenticate"))
+    return offered.split('nonce="')[1].split('"')[0], offered
+
+
+def answer(nonce: str, count: int = 1, name: str = "MD5", uri: str = "/push/lan", qop: str = "auth") -> str:
+    """RFC 7616, 3.4.1, by hand."""
+    algorithm = {"MD5": md5, "SHA-256": sha256}[name]
+    first = algorithm(b"Mufasa:counter-gateway:Circle of Life").hexdigest()
+    second = algorithm(f"POST:{uri}".encode()).hexdigest()
+    middle = f"{nonce}:{count:08x}:0a4f113b:auth" if qop else nonce
+    response = algorithm(f"{first}:{middle}:{second}".encode()).hexdigest()
+    rest = f', qop=auth, nc={count:08x}, cnonce="0a4f113b"' if qop else ""
+    said = f'username="Mufasa", realm="counter-gateway", nonce="{nonce}", uri="{uri}", algorithm={name}'
+    return f'Digest {said}, response="{response}"{rest}'
+
+
+@pytest.mark.parametrize("name", ["MD5", "SHA-256"])
+def test_digest_answers_are_taken_in_order_and_once(name: str) -> None:
+    guard = Digest("Mufasa", "Circle of Life")
+    nonce, offered = challenge(guard)
+    assert f"algorithm={name}" in offered
+    guard.check(asked(answer(nonce, 1, name)))
+    guard.check(asked(answer(nonce, 3, name)))
+    for count in (3, 2):
+        assert "stale=true" in challenge(guard, answer(nonce, count, name))[1]
+
+
+def test_an_older_counter_answers_without_qop_and_a_nonce_serves_it_once() -> None:
+    guard = Digest("Mufasa", "Circle of Life")
+    nonce, _ = challenge(guard)
+    guard.check(asked(answer(nonce, qop="")))
+    assert "stale=true" in challenge(guard, answer(nonce, qop=""))[1]
+
+
+def test_an_answer_for_another_place_is_worth_nothing() -> None:
+    guard = Digest("Mufasa", "Circle of Life")
+    nonce, _ = challenge(guard)
+    assert "stale" not in challenge(guard, answer(nonce, uri="/push/other"))[1]
+    with pytest.raises(Refusal):
+        guard.check(asked(answer(nonce), method="PUT"))
+
+
+def test_a_nonce_of_another_run_or_of_long_ago_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = Digest("Mufasa", "Circle of Life")
+    foreign, _ = challenge(Digest("Mufasa", "Circle of Life"))
+    nonce, _ = challenge(guard)
+    assert "stale=true" in challenge(guard, answer(foreign))[1]
+    later_s = credentials._now_s() + credentials.NONCE_LIFE_S + 1
+    monkeypatch.setattr(credentials, "_now_s", lambda: later_s)
+    assert "stale=true" in challenge(guard, answer(nonce))[1]
+
+
+def test_unanswered_questions_are_not_remembered_and_answered_ones_not_for_ever() -> None:
+    guard = Digest("Mufasa", "Circle of Life")
+    for _ in range(100):
+        challenge(guard)
+    assert not guard._counts
+    for _ in range(REMEMBERED_NONCES + 10):
+        guard.check(asked(answer(challenge(guard)[0])))
+    assert len(guard._counts) == REMEMBERED_NONCES
+
+
+@given(st.one_of(st.text(), st.text().map("Digest {}".format), st.text().map('Digest nonce="{}"'.format)))
+@settings(max_examples=200, deadline=None)
+def test_no_header_gets_in_or_breaks_anything(header: str) -> None:
+    for auth in ("token", "basic", "digest"):
+        with pytest.raises(Refusal) as caught:
+            guard_for(Settings(auth)).check(asked(header))
+        assert caught.value.status == 401
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "found"),
+    [
+        ("application/json", b"{}", b"{}"),
+        (
+            "multipart/form-data; boundary=x",
+            b"--x\r\nContent-Type: text/xml\r\n\r\n<a/>\r\n--x--\r\n",
+            b"<a/>",
+        ),
+        (
+            'multipart/form-data; boundary="a b"',
+            PICTURE_FIRST,
+            b"<a>\r\n</a>",
+        ),
+        ("multipart/mixed;boundary=x", b'--x\r\n\r\n {"a":1}\r\n--x--', b' {"a":1}'),
+        ("multipart/mixed;boundary=x", b'--x\n\n{"a":1}\n--x--', b'{"a":1}'),
+        ("multipart/mixed;boundary=x", b"", b""),
+    ],
+)
+def test_the_part_that_is_a_message_is_found(kind: str, body: bytes, found: bytes) -> None:
+    check_kind(kind, "")
+    assert unpack(body, kind, "", LIMIT) == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"--x\r\n\r\n{}\r\n--x--"),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Type: image/png\r\n\r\n{}\r\n--x--"),
+        ("multipart/form-data; boundary=y", b"--x\r\n\r\n{}\r\n--x--"),
+    ],
+)
+def test_a_multipart_body_without_a_message_is_damaged(kind: str, body: bytes) -> None:
+    with pytest.raises(Refusal) as caught:
+        unpack(body, kind, "", LIMIT)
+    assert (caught.value.status, caught.value.counted) == (422, "damaged")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("", 0), ("text/csv; charset=utf-8", 0), ("application/vnd.x+json", 0), ("Text/XML", 0)]
+    + [(kind, 415) for kind in ("image/png", "application/octet-stream", "application/jsonp", "json")],
+)
+def test_kinds_of_content_that_somebody_reads(kind: str, status: int) -> None:
+    if not status:
+        check_kind(kind, "")
+        return
+    with pytest.raises(Refusal) as caught:
+        check_kind(kind, "")
+    assert caught.value.status == status
+
+
+def test_packed_bodies_of_several_members_up_to_the_limit() -> None:
+    assert unpack(gzip.compress(b"[1,") + gzip.compress(b"2]"), "", "gzip", LIMIT) == b"[1,2]"
+    assert len(unpack(gzip.compress(bytes(LIMIT)), "", "GZIP", LIMIT)) == LIMIT
+    for body in (gzip.compress(bytes(LIMIT + 1)), gzip.compress(bytes(LIMIT)) + gzip.compress(b"1")):
+        with pytest.raises(Refusal) as caught:
+            unpack(body, "", "gzip", LIMIT)
+        assert caught.value.status == 413
+    with pytest.raises(Refusal) as caught:
+        unpack(gzip.compress(b"1") * 9, "", "gzip", LIMIT)
+    assert caught.value.status == 422
+
+
+@given(
+    st.binary(max_size=300),
+    st.sampled_from(["", "gzip", "deflate"]),
+    st.sampled_from(["application/json", "multipart/form-data; boundary=x", "multipart/x; boundary="]),
+)
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_are_unpacked_or_refused(body: bytes, packing: str, kind: str) -> None:
+    for one in (body, zlib.compress(body), b"--x\r\n\r\n" + body):
+        try:
+            unpack(one, kind, packing, LIMIT)
+        except Refusal as refusal:
+            assert refusal.status in (413, 422)  # noqa: PT017
