@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol
 
@@ -12,7 +13,7 @@ from gateway.driver import Fetch, Response
 from gateway.errors import ConfigurationError, LinkError
 
 MARGIN = 0.1  # of a token's life: asked for anew so long before its end
-LONGEST_TOKEN = 16_384
+TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*")  # RFC 6750, and no longer than a header may be
 
 Headers = dict[str, str]
 Ask = Callable[[Fetch], Awaitable[Response]]
@@ -103,12 +104,12 @@ def _token(body: bytes, field: str) -> str:
     except (ValueError, RecursionError):
         said = text
     found = said.get(field) if isinstance(said, dict) else said
-    if not isinstance(found, str) or len(found) > LONGEST_TOKEN:
-        raise LinkError(f"the answer holds no {field}")
+    if not isinstance(found, str) or not TOKEN.fullmatch(found):
+        raise LinkError(f"the answer holds no {field} that is a token")
     return found
 
 
 def _bearer(token: str) -> Headers:
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise LinkError("the token is no line of visible characters")
+    if not TOKEN.fullmatch(token):
+        raise LinkError("the token holds what no token holds")
     return {"Authorization": f"Bearer {token}"}
