@@ -8,6 +8,7 @@ from typing import Any
 from drivers.bodies import Noise
 from drivers.mapping import paths
 from drivers.mapping.conditions import fits
+from drivers.mapping.formats import Table
 from drivers.mapping.paths import Folds, Path, Place, Scope
 from drivers.mapping.reading import Reading, checks
 from drivers.mapping.table import MappingKeys, ReadingKeys
@@ -15,7 +16,6 @@ from drivers.markup import Element
 from gateway.driver import Message, Site
 
 MAX_SHOWN = 60  # characters of one value
-NOWHERE = "nothing"
 
 Told = tuple[str, str, bool]  # path, value, used
 
@@ -23,19 +23,17 @@ Told = tuple[str, str, bool]  # path, value, used
 def explain_body(
     table: MappingKeys, readings: Sequence[Reading], site: Site, message: Message, root: Any
 ) -> Iterator[Told]:
-    """The leaves in the order of the body, then the paths that led nowhere."""
+    """The leaves in the order of the body, then the columns that are not there."""
     used: set[Place] = set()
     wrong: dict[Place, str] = {}
-    nowhere: dict[str, None] = {}
     for reading, keys in zip(readings, table.reading, strict=True):
-        seen = _Seen(root, used, wrong)
-        seen.read(reading, keys, checks(keys, table.time, table.format.numerals, site), message)
-        nowhere.update(dict.fromkeys(seen.nowhere()))
+        wanted = checks(keys, table.time, table.format.numerals, site)
+        _Seen(root, used, wrong).read(reading, keys, wanted, message)
     for place, value in _leaves(root):
         note = f"  (damaged: {wrong[place]})" if place in wrong else ""
         yield _spelled(place, root), repr(value)[:MAX_SHOWN] + note, place in used
-    for text in nowhere:
-        yield text, NOWHERE, True
+    if isinstance(root, Table):
+        yield from ((name, "no such column", True) for name in table.columns if name not in root.names)
 
 
 class _Seen:
@@ -43,7 +41,6 @@ class _Seen:
 
     def __init__(self, root: Any, used: set[Place], wrong: dict[Place, str]) -> None:
         self._root, self._used, self._wrong = root, used, wrong
-        self._missed: dict[str, bool] = {}  # path → did it lead anywhere in any row?
 
     def read(
         self,
@@ -59,12 +56,11 @@ class _Seen:
             fit = fits(scope, reading.where, reading.unless)
             aboves = paths.above_places(reading.rows, place)
             for path in conditions + (values if fit else []):
-                self._look(path, scope, place, aboves)
+                self._look(path, place, aboves)
             for text, (why, check) in wanted.items() if fit else ():
                 self._judge(paths.parse(text), why, check, scope, place, aboves)
 
-    def _look(self, path: Path, scope: Scope, row: Place, aboves: tuple[Place, ...]) -> None:
-        self._missed[path.text] = self._missed.get(path.text, False) or paths.getter(path)(scope) is not None
+    def _look(self, path: Path, row: Place, aboves: tuple[Place, ...]) -> None:
         seen = paths.place_of(path, row, aboves)
         if seen is not None:
             self._used.add(_whole(seen, self._root))
@@ -84,9 +80,6 @@ class _Seen:
             place = paths.place_of(path, row, aboves)
             if place is not None:
                 self._wrong.setdefault(_whole(place, self._root), why)
-
-    def nowhere(self) -> list[str]:
-        return [text for text, found in self._missed.items() if not found]
 
 
 def _whole(place: Place, root: Any) -> Place:

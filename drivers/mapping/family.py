@@ -87,8 +87,6 @@ class Mapped:
         self.parse = table.format.parse
         self._folds = Folds()
         self._timed = any(keys.given(("start", "end", "at")) for keys in table.reading)
-        named = [text for keys in table.reading for text in (*keys.values, *keys.where, *keys.except_)]
-        self._columns = {paths.parse(text).steps[0] for text in named if paths.is_member(text)}
         self._only_row = all(reading.rows is None for reading in self.readings)
 
     def decode(self, message: Message) -> Iterable[Item]:
@@ -107,7 +105,7 @@ class Mapped:
 
     def _rows_of(self, rows: Table, items: list[Item], size: int) -> list[Item]:
         """A row that should say when and does not (a sum below the others) is no count of now."""
-        if rows.names and not self._columns.issubset(rows.names):
+        if rows.names and not self.table.columns.issubset(rows.names):
             return [Damaged(DamageReason.SYNTAX, size)]  # a column renamed or gone must not count as none
         if self._timed:
             items = [DATELESS if _undated(item) else item for item in items]
@@ -209,7 +207,9 @@ def explain(device: Device, message: Message) -> Iterator[tuple[str, str, bool]]
     try:
         driver = Mapped(_table(device), device.site)
         root = driver.parse(message.payload)
-    except (Noise, ValueError):
+    except Noise as noise:
+        return iter([("$", f"{len(message.payload)} bytes  (damaged: {noise.reason})", True)])
+    except ValueError:
         return iter(())
     return explain_body(driver.table, driver.readings, device.site, message, root)
 

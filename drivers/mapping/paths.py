@@ -130,7 +130,7 @@ def getter(path: Path) -> Getter:
 def is_member(text: str) -> bool:
     """Is it just the name of a value in the row?"""
     path = parse(text)
-    return path.origin is Origin.ROW and path.steps == (text,)
+    return path.origin is Origin.ROW and len(path.steps) == 1 and isinstance(path.steps[0], str)
 
 
 def _member(key: str) -> Getter:

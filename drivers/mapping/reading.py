@@ -113,7 +113,7 @@ def _count(path: str | None, keys: ReadingKeys, numerals: Numerals, limit: int =
     get, factor = _get(path), Decimal(str(keys.factor))
     if factor == 1:
         if paths.is_member(path):
-            return _member_count(path, limit, numerals)
+            return _member_count(str(paths.parse(path).steps[0]), limit, numerals)
         return lambda scope: whole(get(scope), limit, numerals)
 
     def scaled(scope: Scope) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -146,6 +147,15 @@ class MappingKeys(Common):
     base: dict[str, Any] = Field(default={}, description="keys common to all readings")
     reading: list[ReadingKeys] = Field(min_length=1)
 
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """Names of values that stand in the row itself."""
+        return frozenset(str(paths.parse(text).steps[0]) for text in self._paths if paths.is_member(text))
+
+    @property
+    def _paths(self) -> list[str]:
+        return [text for keys in self.reading for text in (*keys.values, *keys.where, *keys.except_)]
+
     @field_validator("format", mode="before")
     @classmethod
     def _named(cls, given: Any) -> Any:
@@ -155,6 +165,11 @@ class MappingKeys(Common):
     def _rows_of_csv(self) -> MappingKeys:
         if self.format.csv and any(keys.rows for keys in self.reading):
             raise ValueError("rows: in CSV each line is a row")
+        for text in self._paths if self.format.csv else ():
+            if paths.parse(text).origin is paths.Origin.ROW and not paths.is_member(text):
+                raise ValueError(
+                    f"reading: {text!r}: in CSV the name of a column; '\"a.b\"' quotes one with dots"
+                )
         return self
 
 

@@ -16,7 +16,8 @@ from gateway.items import to_json
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "drivers.md").read_text(encoding="utf-8")
 EXAMPLE = re.compile(
-    r"```toml\n(?P<table>.*?)```.*?```(?:json|xml|csv)\n(?P<payload>.*?)```.*?```jsonl\n(?P<output>.*?)```", re.DOTALL
+    r"```toml\n(?P<table>.*?)```.*?```(?:json|xml|csv)\n(?P<payload>.*?)```.*?```jsonl\n(?P<output>.*?)```",
+    re.DOTALL,
 )
 EXAMPLES = {
     name[1]: found

@@ -204,6 +204,11 @@ def test_headers_in_any_encoding(encoding: str) -> None:
     assert decode(table, text, encoding) == [Transactions("1001", None, None, 3, 0, 0, "NOK")]
 
 
+def test_a_name_with_dots_is_quoted() -> None:
+    table = {"format": "csv", "reading": [{"till": "Kassa", "sales": '"Ant. kvitt."'}]}
+    assert decode(table, "Kassa,Ant. kvitt.\n7,3\n") == [Transactions("7", None, None, 3, 0, 0, "NOK")]
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
     table = {"format": {"csv": {"encoding": "utf-8"}}, "reading": [{"till": "a", "sales": "b"}]}
     assert decode(table, "\ufeffa,b\n7,3\n") == [Transactions("7", None, None, 3, 0, 0, "NOK")]
@@ -320,7 +325,29 @@ def test_explain_names_the_field_that_damages_json() -> None:
     assert "not of this interval" in told["b"][0]
 
 
-def test_explain_names_a_path_that_leads_nowhere() -> None:
+def test_explain_says_of_a_body_that_is_not_of_its_format_that_it_is_not() -> None:
+    assert explained(BRICKSTREAM, "{}") == {"$": ("2 bytes  (damaged: syntax)", True)}
+
+
+def test_explain_names_a_column_that_is_not_there() -> None:
     told = explained(RECEIPTS, HEADER.replace("Returer", "Retur") + "1001;23.11.2026 10:00;4;1;1299,00\n")
-    assert told["Returer"] == ("nothing", True)
+    assert told["Returer"] == ("no such column", True)
     assert told["[0].Retur"] == ("'1'", False)
+
+
+RECORDED = Path(__file__).parents[3] / "simulators" / "data" / "complete_journey_receipts.csv"
+
+
+def test_recorded_receipts_to_the_cent() -> None:
+    reading = {"till": "store_id", "at": "ts", "key": "receipt", "sales": "=1", "amount": "sales_usd"}
+    table = {"format": "csv", "time": {"zone": "utc"}, "reading": [{**reading, "currency": "=USD"}]}
+    items = [item for item in decode(table, RECORDED.read_bytes()) if isinstance(item, Transactions)]
+    amounts = [line.rpartition(",")[2] for line in RECORDED.read_text().splitlines()[1:]]
+    cents = [
+        int(units) * 100 + int(f"{rest}00"[:2])
+        for units, _, rest in (text.partition(".") for text in amounts)
+    ]
+    assert [item.amount_minor for item in items] == cents
+    assert {item.till for item in items} == {"343", "367", "406"}
+    assert items[0].start_ms == 1_483_273_590_000  # 2017-01-01T12:26:30Z
+    assert len({item.key for item in items}) == len(items) == 400

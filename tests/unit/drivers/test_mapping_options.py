@@ -49,6 +49,7 @@ def complaint(options: dict[str, Any]) -> str:
         ({"reading": [{"ins": "a"}], "format": {"csv": {"encoding": "hex"}}}, "'hex' is not an encoding"),
         ({"reading": [{"ins": "a"}], "format": {"xml": {"decimal": ",", "thousands": ","}}}, "the same as"),
         ({"reading": [{"ins": "a", "rows": "[*]"}], "format": "csv"}, "rows: in CSV each line is a row"),
+        ({"reading": [{"sales": "No. of"}], "format": "csv"}, "'No. of': in CSV the name of a column"),
     ],
 )
 def test_each_mistake_names_its_key(table: dict[str, Any], words: str) -> None:
