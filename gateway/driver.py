@@ -194,6 +194,8 @@ class Family:
     explain: Callable[[Device, Message], Iterable[tuple[str, str, bool]]] | None = None  # path, value, used
     basis_of: Callable[[Device], Basis] | None = None  # where the options decide it (mapping)
     resets_of: Callable[[Device], Resets] | None = None
+    answer: bytes = b""  # the body of "stored" to a push, where the maker's document demands one
+    reads_lines: bool = False  # its decoder looks at the lines: only counters of equal lines share one
     # What only the whole device can tell (a mapping named that is not there): `key: sentence`, at check time.
     problems: Callable[[Device], Sequence[str]] = lambda _device: ()
 

@@ -35,6 +35,7 @@ STOP_S = 2.0
 MAX_HEARD = 256  # refusals already told to the log
 PATH = "/push/"
 METHODS = ("POST", "PUT")
+KINDS = {b"{": "application/json", b"<": "application/xml"}  # of an answer, by how it begins
 
 log = logging.getLogger(__name__)
 NOISE = logging.getLogger(f"{__name__}.noise")  # what is no HTTP at all: answered with 400, and no news
@@ -197,7 +198,7 @@ class Listener:
             answer = b""
         finally:
             self._guests.served(protocol)
-        return web.Response(body=answer)
+        return web.Response(body=answer, content_type=KINDS.get(answer[:1], "text/plain"))
 
     async def _read(self, request: web.BaseRequest, limit: int) -> bytes:
         if (request.content_length or 0) > limit:

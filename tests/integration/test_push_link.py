@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -68,6 +69,7 @@ class XmlDriver:
 class OneSource:
     driver: Any = field(default_factory=JsonDriver)
     topics: Sequence[str] = ()
+    family: Any = None
 
 
 @dataclass
@@ -366,6 +368,15 @@ async def test_whoever_understands_a_body_counts_it() -> None:
         around.ingest._committed = 0
         assert (await around.post(url=f"{around.url}/north"))[0] == 200
         assert [(one.source, one.topic) for one in around.ingest.told] == [(sources[0], "north")]
+
+
+async def test_a_maker_who_wants_certain_words_hears_them_when_it_is_stored() -> None:
+    family = SimpleNamespace(answer=b'{"status": "OK"}')
+    async with rig(sources=[OneSource(family=family)]) as around:
+        async with around.session.post(around.url, data=b'{"ins": 1}', headers=JSON) as answer:
+            assert (answer.status, answer.content_type) == (200, "application/json")
+            assert await answer.read() == family.answer
+        assert await around.post(b'{"test": 1}') == (200, '{"status": "OK"}')
 
 
 async def test_only_the_networks_of_the_list_may_push() -> None:
