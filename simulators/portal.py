@@ -41,7 +41,7 @@ class Faults:
     retry_after: str | None = None
     location: str | None = None  # where a redirect leads
     stall: bool = False  # no answer at all
-    body: bytes | None = None  # sent instead of the truth
+    body: bytes | None = None  # sent instead of the truth, under its tag
     times: int = 1 << 30
 
 
@@ -127,9 +127,11 @@ class Portal:
         if wrong:
             return wrong
         faults = self.faults
-        if faults and faults.times > 0:
+        failing = faults is not None and faults.times > 0
+        if faults and failing:
             faults.times -= 1
-            return await self._fail(faults)
+            if faults.body is None:
+                return await _fail(faults)
         counter, query = request.match_info["counter"], request.query
         if counter not in self.counters:
             return _refusal(404, "unknown counter")
@@ -139,19 +141,11 @@ class Portal:
             return _refusal(400, "from and to must be instants")
         body = json.dumps(self._rows(counter, from_ms, to_ms)).encode()
         etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
-        if request.headers.get("If-None-Match") == etag:
+        if faults and failing:
+            body = faults.body or b""
+        elif request.headers.get("If-None-Match") == etag:
             return web.Response(status=304, headers={"ETag": etag})
         return web.Response(body=body, content_type="application/json", headers={"ETag": etag})
-
-    async def _fail(self, faults: Faults) -> web.Response:
-        if faults.stall:
-            await asyncio.Event().wait()
-        if faults.body is not None:
-            return web.Response(
-                body=faults.body, status=faults.status or 200, content_type="application/json"
-            )
-        given = {"Retry-After": faults.retry_after, "Location": faults.location}
-        return web.Response(status=faults.status, headers={k: v for k, v in given.items() if v is not None})
 
     def _over_limit(self) -> web.Response | None:
         now_ms = self.clock.now_ms()
@@ -181,6 +175,13 @@ class Portal:
             ins, outs = self.counts(counter, start_ms)
             rows.append({"CounterId": counter, "Time": rfc3339(start_ms), "I": ins, "O": outs})
         return rows
+
+
+async def _fail(faults: Faults) -> web.Response:
+    if faults.stall:
+        await asyncio.Event().wait()
+    given = {"Retry-After": faults.retry_after, "Location": faults.location}
+    return web.Response(status=faults.status, headers={k: v for k, v in given.items() if v is not None})
 
 
 def _instant(text: str) -> int:

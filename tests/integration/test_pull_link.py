@@ -239,17 +239,6 @@ async def test_a_token_that_ends_midway_is_bought_anew_without_a_pause(
     assert portal.tokens == 2
 
 
-async def test_a_token_is_renewed_before_it_ends(tmp_path: Path, portal: Portal, clock: Ahead) -> None:
-    portal.token_s = 60
-    more = "poll_s = 0.05, token_s = 10"
-    async with counting(tmp_path, portal, clock, more) as daemon:
-        await until(lambda: heard(daemon))
-        login: Any = daemon.links[0]
-        login._login._fresh_until = 0.0  # nine seconds later
-        await until(lambda: portal.tokens == 2)
-    assert not any(line.startswith("401") for line in portal.asked)
-
-
 async def test_a_wrong_key_is_named_and_costs_few_questions(
     tmp_path: Path, portal: Portal, clock: Ahead
 ) -> None:

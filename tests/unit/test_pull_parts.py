@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gateway.config import PullOptions
+from gateway.driver import Fetch, Response
 from gateway.links.backfill import DAY_MS, LONGEST_PAUSE_S, MAX_ASKED, Backfill
 from gateway.links.budget import Budget
+from gateway.links.login import Login
 from gateway.model import Interval
+from tests.virtual_time import run_virtually
 
 NOW = 1_795_424_400_000
 HOUR = 3_600_000
@@ -130,6 +134,29 @@ async def test_what_was_asked_for_is_not_remembered_without_end() -> None:
         await backfill.look(NOW)
         pieces(backfill)
     assert len(backfill._asked) == MAX_ASKED
+
+
+async def bought(token_s: float, at_s: list[float]) -> list[str]:
+    """Under which token the requests at these seconds go out."""
+    loop, words = asyncio.get_running_loop(), ["first", "second", "third"]
+    settings = PullOptions(
+        url="https://portal", auth="token", client_id="1", key_file="/dev/null", token_s=token_s
+    )
+    login, heard = Login(settings), []
+
+    async def ask(_fetch: Fetch) -> Response:
+        return Response(words.pop(0).encode(), 0, 200)
+
+    began = loop.time()
+    for second in at_s:
+        await asyncio.sleep(began + second - loop.time())
+        heard.append((await login.headers(ask))["Authorization"].removeprefix("Bearer "))
+    return heard
+
+
+def test_a_token_serves_until_shortly_before_its_end() -> None:
+    heard = run_virtually(bought(600, [0, 1, 539, 541, 1079, 1082]))
+    assert heard == ["first", "first", "first", "second", "second", "third"]
 
 
 SOUND = {"url": "https://portal.example.com/api"}
