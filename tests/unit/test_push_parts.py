@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 import zlib
 from dataclasses import dataclass
 from hashlib import md5, sha256
@@ -174,6 +175,17 @@ def test_packed_bodies_of_several_members_up_to_the_limit() -> None:
     with pytest.raises(Refusal) as caught:
         unpack(gzip.compress(b"1") * 9, "", "gzip", LIMIT)
     assert caught.value.status == 422
+
+
+def test_a_body_that_swells_is_never_held_whole() -> None:
+    bomb = gzip.compress(bytes(100 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refusal):
+            unpack(bomb, "", "gzip", LIMIT)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @given(
