@@ -6,9 +6,10 @@ Nothing here raises anything but `Noise`, for any bytes.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from gateway.model import MAX_COUNT, DamageReason
 
@@ -27,6 +28,7 @@ class Noise(Exception):
         self.reason = reason
 
 
+Table: TypeAlias = Mapping[str, object]
 Numerals: TypeAlias = tuple[str, str]  # the decimal sign, and what stands between thousands
 PLAIN: Numerals = (".", "")
 
@@ -54,6 +56,16 @@ def _scan(text: str) -> tuple[object, int]:
         raise
     except ValueError:  # more digits than int() takes
         return _patient.raw_decode(text)
+
+
+def table(value: object) -> Table:
+    """An object; anything else is an empty one."""
+    return cast("Table", value) if isinstance(value, dict) else {}
+
+
+def tables(value: object) -> list[Table]:
+    """A list of objects; anything else is an empty one."""
+    return [table(entry) for entry in value] if isinstance(value, list) else []
 
 
 def whole(value: object, limit: int = MAX_COUNT, numerals: Numerals = PLAIN) -> int | None:

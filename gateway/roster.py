@@ -271,14 +271,15 @@ def _decoder_key(one: Counter) -> str:
         return f"{one.driver} {one.till} {one.id}"
     told_apart = {"topic", "match", "serial"}
     kept = options.model_dump(mode="json", exclude=told_apart)
-    return f"{one.driver} {one.device.site} {kept!r}"
+    lines = dict(one.device.lines) if one.family.reads_lines else {}
+    return f"{one.driver} {one.device.site} {kept!r} {lines!r}"
 
 
 def _source(group: Sequence[Counter], *, alone: bool) -> Source:
     first = group[0]
     several = len(group) > 1
     device = first.device
-    if several:  # no line names of one counter: the payload's own reach the roster
+    if several and not first.family.reads_lines:  # no line names of one: the payload's own reach the roster
         device = Device(device.options, {}, device.site, device.shared)
     routes = tuple(_route(one) for one in group)
     return Source(

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
-from typing import cast
 
-from drivers.bodies import SECONDS_BELOW, Noise, name, parse_aware, parse_json, to_ms, unix_ms, whole
+from drivers.bodies import (
+    SECONDS_BELOW,
+    Noise,
+    Table,
+    name,
+    parse_aware,
+    parse_json,
+    table,
+    tables,
+    to_ms,
+    unix_ms,
+    whole,
+)
 from gateway.model import (
     DEVICE,
     MAIN_LINE,
@@ -29,16 +40,6 @@ DIRECTIONS = {"LINE_CROSS_FORWARD": True, "LINE_CROSS_BACKWARD": False}
 GROUP_TRACKS = 2**31  # track ids of groups have the highest bit set
 STATES = {"OK": DeviceState.OK, "ERROR": DeviceState.FAULT, "FAILURE": DeviceState.FAULT}
 LIT = frozenset({"SUFFICIENT", "OK"})
-
-Table = Mapping[str, object]
-
-
-def table(value: object) -> Table:
-    return cast("Table", value) if isinstance(value, dict) else {}
-
-
-def tables(value: object) -> list[Table]:
-    return [table(entry) for entry in value] if isinstance(value, list) else []
 
 
 def instant(value: object) -> int:

@@ -1,0 +1,1 @@
+"""Irisys Vector 4D: count logs by HTTP push."""
