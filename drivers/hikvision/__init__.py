@@ -1,0 +1,1 @@
+"""Hikvision cameras: ISAPI people counting."""
