@@ -1,7 +1,8 @@
-"""`counter-simulator till`: tills that report receipts as JSON over MQTT, one by one or summed per interval.
+"""`counter-simulator till`: tills that report receipts over MQTT, one by one or summed, or as files.
 
 One sale: `{"till":…, "receipt":…, "at":…, "sales":1, "returns":0, "amount":129.5, "currency":"NOK"}` on
 `tills/<till>/receipt`. An interval: `from`, `to` instead of `receipt`, `at`, on `tills/<till>/interval`.
+A file: one row a till, semicolons, cp1252, decimal commas and blanks between thousands, local time.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import math
 import random
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Protocol
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -61,6 +66,23 @@ def interval_message(
     )
 
 
+def interval_file(rows: Sequence[tuple[str, int, int, int]], start_ms: int, zone: ZoneInfo) -> bytes:
+    """What tills (name, sales, returns, minor units) took from `start_ms` on."""
+    local = datetime.fromtimestamp(start_ms / 1000, zone).strftime("%d.%m.%Y %H:%M")
+    lines = ["Kasse;Fra;Kvitteringer;Returer;Omsetning"]
+    for till, sales, returns, minor in rows:
+        whole = f"{minor // 100:,}".replace(",", "\u00a0")
+        lines.append(f"{till};{local};{sales};{returns};{whole},{minor % 100:02}")
+    return "".join(f"{line}\r\n" for line in lines).encode("cp1252")
+
+
+def put(folder: Path, name: str, content: bytes) -> None:
+    """Whole and at once: written under a hidden name, then renamed."""
+    hidden = folder / f".{name}"
+    hidden.write_bytes(content)
+    hidden.rename(folder / name)
+
+
 def _json(**body: object) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
@@ -77,14 +99,65 @@ def receipts_between(seed: int, till: str, start_ms: int, end_ms: int) -> Iterat
         yield Receipt(till, f"{till}-{start_ms}-{number}", at_ms, amount_minor, returned)
 
 
+class Way(Protocol):
+    """How a till reports what it took in `[start, end)`; `done` says in words how much went that way."""
+
+    def report(self, till: str, start_ms: int, end_ms: int, receipts: Sequence[Receipt]) -> None: ...
+    def done(self) -> str: ...
+
+
+@dataclass(slots=True)
+class Posted:
+    """Over MQTT; `each`: every receipt by itself, not summed."""
+
+    publisher: Publisher
+    seed: int
+    currency: str
+    each: bool
+    duplicates: float
+
+    def report(self, till: str, start_ms: int, end_ms: int, receipts: Sequence[Receipt]) -> None:
+        if self.each:
+            for one in receipts:
+                self._send(f"tills/{till}/receipt", one.message(self.currency), one.number)
+        else:
+            payload = interval_message(till, start_ms, end_ms, receipts, self.currency)
+            self._send(f"tills/{till}/interval", payload, f"{till}-{start_ms}")
+
+    def done(self) -> str:
+        self.publisher.flush()
+        return f"{self.publisher.acknowledged} messages acknowledged"
+
+    def _send(self, topic: str, payload: bytes, number: str) -> None:
+        twice = random.Random(f"{self.seed}/{number}").random() < self.duplicates
+        for _ in range(1 + twice):
+            self.publisher.publish(topic, payload)
+
+
+@dataclass(slots=True)
+class Filed:
+    """As a file for each till and interval."""
+
+    folder: Path
+    zone: ZoneInfo
+    written: int = 0
+
+    def report(self, till: str, start_ms: int, end_ms: int, receipts: Sequence[Receipt]) -> None:  # noqa: ARG002
+        returned = sum(one.returned for one in receipts)
+        minor = sum(one.amount_minor for one in receipts)
+        content = interval_file([(till, len(receipts) - returned, returned, minor)], start_ms, self.zone)
+        put(self.folder, f"{till}-{start_ms}.csv", content)
+        self.written += 1
+
+    def done(self) -> str:
+        return f"{self.written} files written"
+
+
 @dataclass(slots=True)
 class Tills:
     names: Sequence[str]
     seed: int
-    currency: str
-    each: bool  # every receipt by itself, not summed
-    duplicates: float
-    publisher: Publisher
+    way: Way
     truth: Truth
 
     def step(self, till: str, start_ms: int, end_ms: int) -> None:
@@ -93,17 +166,7 @@ class Tills:
             self.truth.sell(
                 till, one.at_ms, one.amount_minor, sales=int(not one.returned), returns=int(one.returned)
             )
-        if self.each:
-            for one in receipts:
-                self._send(f"tills/{till}/receipt", one.message(self.currency), one.number)
-        else:
-            payload = interval_message(till, start_ms, end_ms, receipts, self.currency)
-            self._send(f"tills/{till}/interval", payload, f"{till}-{start_ms}")
-
-    def _send(self, topic: str, payload: bytes, number: str) -> None:
-        twice = random.Random(f"{self.seed}/{number}").random() < self.duplicates
-        for _ in range(1 + twice):
-            self.publisher.publish(topic, payload)
+        self.way.report(till, start_ms, end_ms, receipts)
 
 
 def sell(tills: Tills, clock: Clock, step_ms: int, end_ms: float) -> None:
@@ -126,6 +189,12 @@ def sell(tills: Tills, clock: Clock, step_ms: int, end_ms: float) -> None:
 @click.option(
     "--each/--summed", default=True, show_default=True, help="Single receipts or sums per interval."
 )
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Sums as CSV files in here instead.",
+)
+@click.option("--timezone", default="Europe/Oslo", show_default=True, help="Of the stamps in files.")
 @click.option("--interval", "interval_s", default=60.0, show_default=True, help="Seconds between reports.")
 @click.option("--currency", default="NOK", show_default=True)
 @click.option("--duplicates", default=0.0, help="Share of messages sent twice.")
@@ -141,6 +210,8 @@ def command(
     password: str | None,
     count: int,
     each: bool,
+    folder: Path | None,
+    timezone: str,
     interval_s: float,
     currency: str,
     duplicates: float,
@@ -155,13 +226,18 @@ def command(
     clock = Clock(simulated_clock)
     names = [f"pos-{number + 1}" for number in range(count)]
     truth = Truth({name: Zone("store", tills=(name,)) for name in names}, size_s)
-    with Publisher(host, port, username=username, password=password) as publisher:
-        tills = Tills(names, seed, currency, each, duplicates, publisher, truth)
+    with ExitStack() as stack:
+        if folder:
+            way: Way = Filed(folder, ZoneInfo(timezone))
+        else:
+            publisher = stack.enter_context(Publisher(host, port, username=username, password=password))
+            way = Posted(publisher, seed, currency, each, duplicates)
+        tills = Tills(names, seed, way, truth)
         try:
             sell(tills, clock, max(1000, round(interval_s * 1000)), clock.now_ms() + for_s * 1000)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
-        publisher.flush()
+        told = way.done()
         if truth_file:
             truth.write(truth_file)
-    click.echo(f"{publisher.acknowledged} messages acknowledged", err=True)
+    click.echo(told, err=True)

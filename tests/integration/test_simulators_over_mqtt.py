@@ -99,6 +99,20 @@ def test_tills_send_what_their_truth_says(mosquitto: Mosquitto, tmp_path: Path, 
     assert round(100 * sum(body["amount"] for _, body in messages)) == total["amount_minor"]
 
 
+def test_tills_write_files_that_say_what_their_truth_says(tmp_path: Path) -> None:
+    truth, folder = tmp_path / "truth.json", tmp_path / "receipts"
+    folder.mkdir()
+    command = [sys.executable, "-m", "simulators", "till", "--folder", str(folder), "--truth", str(truth)]
+    command += ["--for", "1200", "--tills", "1", "--simulated-clock", "2026-11-23T15:00:00Z,300"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    files = [path.read_text(encoding="cp1252").splitlines() for path in folder.iterdir()]
+    assert done.stderr == f"{len(files)} files written\n"
+    rows = [row.split(";") for _, *own in files for row in own]
+    total = totals(truth, "pos-1")
+    assert sum(int(row[2]) for row in rows) == total["sales"] > 0
+    assert sum(int(row[4].replace("\u00a0", "").replace(",", "")) for row in rows) == total["amount_minor"]
+
+
 @pytest.mark.needs("mosquitto")
 def test_sigterm_ends_in_order_with_the_truth_written(mosquitto: Mosquitto, tmp_path: Path) -> None:
     truth = tmp_path / "truth.json"
@@ -106,7 +120,7 @@ def test_sigterm_ends_in_order_with_the_truth_written(mosquitto: Mosquitto, tmp_
     process = subprocess.Popen([sys.executable, "-m", "simulators", *arguments], stderr=subprocess.PIPE)
     received: list[bytes] = []
     client = Client(CallbackAPIVersion.VERSION2)
-    client.on_message = lambda _client, _data, message: received.append(message.payload)
+    client.on_message = lambda _client, _data, message: received.append(bytes(message.payload))
     client.connect("127.0.0.1", mosquitto.port)
     client.subscribe("#", 1)
     for _ in range(2000):

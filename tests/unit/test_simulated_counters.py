@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from simulators.mqtt import Counter, poisson, xovis_package
-from simulators.till import interval_message, receipts_between
+from simulators.till import interval_file, interval_message, receipts_between
 
+OSLO = ZoneInfo("Europe/Oslo")
 NOON = 1_795_435_200_000  # 2026-11-23T12:00:00Z
 MINUTE = 60_000
 
@@ -79,3 +81,11 @@ def test_an_interval_message_is_the_sum_of_its_receipts() -> None:
         assert body[fact] == sum(one[fact] for one in single)
     assert body["amount"] == pytest.approx(sum(one["amount"] for one in single))
     assert (body["from"], body["to"]) == ("2026-11-23T12:00:00.000Z", "2026-11-23T13:00:00.000Z")
+
+
+def test_a_file_is_written_as_a_cash_register_system_writes_it() -> None:
+    assert interval_file([("1001", 4, 1, 129_905), ("1002", 0, 0, 0)], NOON, OSLO) == (
+        b"Kasse;Fra;Kvitteringer;Returer;Omsetning\r\n"
+        b"1001;23.11.2026 13:00;4;1;1\xa0299,05\r\n"
+        b"1002;23.11.2026 13:00;0;0;0,00\r\n"
+    )
