@@ -32,6 +32,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 BIN = Path(sys.executable).parent
 COUNTERS = 6
 STEP_MS = 1000
+BACK_MS = (
+    24 * 3_600_000
+)  # the devices' time runs ahead of the clock: a long campaign must not reach the future
 
 BROKER = """listener {port} 127.0.0.1
 allow_anonymous true
@@ -105,7 +108,7 @@ class Feeder:
         self.ledger = Ledger()
         self._rng = random.Random(seed)
         self._stop = threading.Event()
-        self._next = int(time.time()) * 1000 - 3 * 3_600_000
+        self._next = int(time.time()) * 1000 - BACK_MS
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._mids: dict[int, tuple[str, int]] = {}
         self._acknowledged: SimpleQueue[int] = SimpleQueue()  # the client calls back holding locks of its own
@@ -124,7 +127,7 @@ class Feeder:
         self._acknowledged.put(mid)
 
     def _settled(self) -> bool:
-        """Books what the broker acknowledged so far; true when nothing is open. For the one thread that sends."""
+        """Books what the broker acknowledged; true when nothing is open. For the thread that sends."""
         while not self._acknowledged.empty():
             self.ledger.acknowledged.add(self._mids.pop(self._acknowledged.get()))
         return not self._mids
@@ -151,6 +154,7 @@ class Feeder:
         """Stop sending and wait until everything sent is acknowledged."""
         self._stop.set()
         self._thread.join()
+        assert self._next < time.time() * 1000, "readings of the future are refused, not lost: begin earlier"
         wait_until(self._settled, within_s, "the broker's acknowledgements")
         self._client.disconnect()
         self._client.loop_stop()
