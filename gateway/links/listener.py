@@ -28,6 +28,7 @@ from gateway.links.unpack import check_kind, too_large, unpack
 MAX_CONNECTIONS = 400  # a service may have 1024 files open by default
 HELD_BYTES = 32 << 20  # of bodies that are not whole yet
 READ_BYTES = 1 << 14
+HEADERS, HEADER_BYTES = 48, 4096  # of one request
 IDLE_S = 75.0  # counters that speak every minute may keep their connection
 ARRIVE_S = 30.0  # from the head of a request to the end of its body
 LINGER_S = 5.0  # what comes after a refusal is read and dropped, so that the refusal is heard
@@ -163,7 +164,7 @@ class Listener:
         peer = _address(request)
         if peer is None or (self._networks and not any(peer in one for one in self._networks)):
             raise Refusal(403, "not from your network")
-        link, _, path = request.path.removeprefix(PATH).partition("/")
+        link, _, path = request.path.removeprefix(PATH).strip("/").partition("/")
         door = self.doors.get(link) if request.path.startswith(PATH) else None
         if door is None:
             raise Refusal(404, "no such link: counters push to /push/LINK")
@@ -288,6 +289,8 @@ class _Server(web.Server):
             keepalive_timeout=idle_s,
             lingering_time=0,
             read_bufsize=READ_BYTES,
+            max_headers=HEADERS,
+            max_field_size=HEADER_BYTES,
             auto_decompress=False,
             access_log=None,
             logger=NOISE,

@@ -24,6 +24,7 @@ LOST_S = 600.0  # so long a body whose answer was lost is known again
 MAX_LOST = 1000
 REFUSALS = 2  # of one damaged body; then it is let go, so that it blocks nothing behind it
 MAX_DAMAGED = 256
+NOWHERE = "/"  # the rest of a path that has none: a counter with a topic is not meant
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ class PushLink:
                 stored.set_result(answer)
 
         for source, items in told:
-            self._ingest.deliver(self.id, source, items, stamp, topic=push.path, done=done)
+            self._ingest.deliver(self.id, source, items, stamp, topic=push.path or NOWHERE, done=done)
         items = [item for _, items in told for item in items]
         damage = [item.reason for item in items if isinstance(item, Damaged)]
         if damage and len(damage) == len(items):
@@ -193,9 +194,11 @@ class PushLink:
     def _wanted(self, path: str) -> list[Source]:
         """By the rest of the path, where counters name it as their topic."""
         fit = [
-            one for one in self._sources if not one.topics or any(covers(topic, path) for topic in one.topics)
+            one
+            for one in self._sources
+            if not one.topics or any(covers(topic, path or NOWHERE) for topic in one.topics)
         ]
-        return fit if path and fit else list(self._sources)
+        return fit or list(self._sources)
 
     def _decode(self, source: Source, message: Message) -> list[Item]:
         try:

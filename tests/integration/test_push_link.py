@@ -376,8 +376,14 @@ async def test_whoever_understands_a_body_counts_it() -> None:
         assert (await around.post(b"<what/>", headers={"Content-Type": "text/xml"}))[0] == 422
         around.ingest.told.clear()
         around.ingest._committed = 0
-        assert (await around.post(url=f"{around.url}/north"))[0] == 200
-        assert [(one.source, one.topic) for one in around.ingest.told] == [(sources[0], "north")]
+        for place in ("/north", "", "/south/1/"):
+            assert (await around.post(url=around.url + place))[0] == 200
+        assert [(one.source, one.topic) for one in around.ingest.told] == [
+            (sources[0], "north"),
+            (sources[0], "/"),
+            (sources[0], "south/1"),
+            (sources[2], "south/1"),
+        ]
 
 
 async def test_a_maker_who_wants_certain_words_hears_them_when_it_is_stored() -> None:
@@ -542,6 +548,14 @@ async def test_a_thousand_idle_connections_and_slow_ones_slow_nobody() -> None:
         for one in slow:
             one.cancel()
         await asyncio.gather(*slow, return_exceptions=True)
+
+
+async def test_a_head_without_measure_is_refused() -> None:
+    async with rig() as around:
+        many = {**JSON, **{f"X-{number}": "x" for number in range(100)}}
+        for headers in ({**JSON, "X-Long": "x" * 5000}, many):
+            assert (await around.post(headers=headers))[0] in (400, 431)
+        assert around.ingest.persons == []
 
 
 async def test_idle_connections_make_room_for_those_who_bring_something() -> None:
