@@ -36,6 +36,7 @@ MODEM = {
     "dcd": (termios.TIOCM_CD, 3),
 }  # contact → its bit of TIOCMGET, its place among the counts of TIOCGICOUNT (linux/serial.h)
 COUNTS = struct.Struct("20i")
+MOST_AHEAD = 2  # edges of one pulse
 
 
 class GpioSettings(Protocol):
@@ -255,7 +256,8 @@ class ModemLines:
     """CTS, DSR, RI and DCD of a serial port; RTS and DTR are raised to feed the contacts.
 
     The kernel counts edges where the port's driver can (TIOCGICOUNT): more of them than the level shows were
-    too short to be seen. Where it cannot, a pulse shorter than `poll_s` is not noticed.
+    too short to be seen. Where it cannot, a pulse shorter than `poll_s` is not noticed. Of RI it counts one
+    direction only, and USB adapters tell their counts after their levels: counts prove losses, never rest.
     """
 
     fd: int | None = None
@@ -277,16 +279,14 @@ class ModemLines:
             self._port.close()
             raise LinkError(f"{port}: this port has no modem lines") from None
         self._counted = self._counts()
+        self._ahead = dict.fromkeys(names, 0)  # edges seen that the kernel has not counted (yet)
 
     def levels(self) -> dict[str, bool]:
         bits = struct.unpack("i", fcntl.ioctl(self._port.fileno(), termios.TIOCMGET, bytes(4)))[0]
         return {name: bool(bits & MODEM[name][0]) for name in self._names}
 
     def edges(self) -> list[Edge]:
-        counted = self._counts()
-        if counted is not None and counted == self._counted:
-            return []
-        levels, now_ms = self.levels(), self._now_ms()
+        counted, levels, now_ms = self._counts(), self.levels(), self._now_ms()
         edges = [
             edge
             for name in self._names
@@ -298,10 +298,10 @@ class ModemLines:
     def _edge(self, name: str, closed: bool, counted: tuple[int, ...] | None, now_ms: int) -> Edge | None:
         changed = closed is not self._was[name]
         place = MODEM[name][1]
-        seen = counted[place] - self._counted[place] if counted and self._counted else int(changed)
-        if seen <= 0 and not changed:
-            return None
-        return Edge(name, closed, now_ms, seen if seen > changed else 0)
+        told = counted[place] - self._counted[place] if counted and self._counted else 0
+        ahead = self._ahead[name] + changed - told
+        self._ahead[name] = min(max(ahead, 0), MOST_AHEAD)
+        return Edge(name, closed, now_ms, told if ahead < 0 else 0) if changed or ahead < 0 else None
 
     def _counts(self) -> tuple[int, ...] | None:
         """Edges since the port came up, by place; None where its driver does not count."""

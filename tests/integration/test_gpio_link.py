@@ -237,6 +237,35 @@ def test_pulses_too_short_for_a_look_are_counted_as_lost(pair: str, monkeypatch:
     contacts.close()
 
 
+@pytest.mark.parametrize("counted_at", [{True}, {False}, set()], ids=["closing", "opening", "never"])
+def test_edges_that_the_kernel_does_not_count_are_seen_and_not_lost(
+    pair: str, monkeypatch: pytest.MonkeyPatch, counted_at: set[bool]
+) -> None:
+    """RI is counted in one direction only (TIOCGICOUNT(2const)), by some drivers not at all."""
+    kernel = Kernel(counts=[0, 0, 0, 0])
+    contacts = modem(pair, kernel, monkeypatch)
+    for closed in (True, False) * 3:
+        kernel.bits ^= termios.TIOCM_RI
+        kernel.counts = [0, 0, (kernel.counts or [0] * 4)[2] + (closed in counted_at), 0]
+        assert contacts.edges() == [Edge("ri", closed, 4711)]
+        assert contacts.edges() == []
+    contacts.close()
+
+
+def test_a_count_that_comes_after_its_level_is_no_lost_edge(
+    pair: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """USB adapters are asked for their levels, and tell their counts by themselves later."""
+    kernel = Kernel()
+    contacts = modem(pair, kernel, monkeypatch)
+    for number, closed in enumerate((True, False) * 3, 1):
+        kernel.bits ^= termios.TIOCM_CTS
+        assert contacts.edges() == [Edge("cts", closed, 4711)]
+        kernel.counts = [number, 0, 0, 0]
+        assert contacts.edges() == []
+    contacts.close()
+
+
 # --- the lines of a chip
 
 
