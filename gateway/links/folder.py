@@ -103,6 +103,7 @@ class FolderLink:
         self._taken: dict[str, Taken] = {}  # by name
         self._before: set[Sight] = set()  # what the last look saw
         self._problems: dict[str, str] = {}  # file → why it cannot be read or put away
+        self._told = ""  # the last of these
         self._session = 0
         self._remembered = False  # may the store remember files that cannot come again?
         self._wake = asyncio.Event()
@@ -143,6 +144,7 @@ class FolderLink:
         self.state.opened(self._clock.wall_ms())
         names = {sight.name for sight in seen}
         self._problems = {name: why for name, why in self._problems.items() if name in names}
+        self._tell()
         ripe = [sight for sight in seen if sight in self._before and sight.name not in self._taken]
         for sight in ripe if self._sources else ():
             await self._ingest.wait_room()
@@ -259,12 +261,12 @@ class FolderLink:
 
     def _tell(self) -> None:
         """What is wrong with single files stays visible while the link is up."""
-        before = self.state.error
         first = next(iter(sorted(self._problems.items())), None)
         more = f" (and {len(self._problems) - 1} more)" if len(self._problems) > 1 else ""
         self.state.error = f"{first[0]!r} {first[1]}{more}" if first else ""
-        if self.state.error and self.state.error != before:
+        if self.state.error and self.state.error != self._told:
             log.warning("link %s: %s", self.id, self.state.error)
+        self._told = self.state.error
 
 
 def _counts(item: Item) -> bool:

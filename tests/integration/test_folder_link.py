@@ -323,13 +323,16 @@ class Denied:
         monkeypatch.setattr(Shelf, what, denied)
 
 
-async def test_a_file_that_may_not_be_read_is_told_and_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_file_that_may_not_be_read_is_told_once_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     denied = Denied(monkeypatch, "read")
     async with watching(tmp_path) as box:
         box.put("a.csv", HEADER + ROW)
-        await until(lambda: denied.asked > 2)
+        await until(lambda: denied.asked > 4)
+        assert [record.message for record in caplog.records] == [
+            "link files: 'a.csv' cannot be read: Permission denied"
+        ]
         await until(lambda: box.link.state.error == "'a.csv' cannot be read: Permission denied")
         assert box.link.state.up
         denied.granted = True
