@@ -75,8 +75,20 @@ def _first_body(file: str) -> bytes:
 
 
 def _first_payload(file: str) -> bytes:
+    return _payload(file, 0)
+
+
+def _payload(file: str, number: int) -> bytes:
     vectors = json.loads((VECTORS / file).read_text(encoding="utf-8"))["vectors"]
-    return json.dumps(vectors[0]["payload"]).encode()
+    return json.dumps(vectors[number]["payload"]).encode()
+
+
+def _forwarded(file: str, name: str) -> bytes:
+    """As the maker's platform posts it."""
+    vectors = json.loads((VECTORS / file).read_text(encoding="utf-8"))["vectors"]
+    vector = next(vector for vector in vectors if vector["id"] == name)
+    decoded = {"received_at": vector["expect"]["received_at"]}
+    return json.dumps({"devicePayload": vector["base64"], "decoded": decoded}).encode()
 
 
 AXIS = {
@@ -117,8 +129,10 @@ SAMPLES = {
     "hpc168": Sample(
         {}, _frame("serial-hpc168.json", "reply-300-287"), _frame("serial-hpc168.json", "query-0001")
     ),
+    "imbuildings": Sample({}, _forwarded("imbuildings.json", "t2v6-cloud-base64")),
     "irisys": Sample({}, _first_payload("irisys_vector4d.json")),
     "mapping": Sample(AXIS, _first_payload("axis_retail_data_push.json")),
+    "milesight": Sample({}, _payload("milesight_http_mqtt_json.json", 1)),
     "skattedosan": Sample({}, _said("serial-pos-control-units.json", "skattedosan", "sale")),
     "terabee": Sample({}, _frame("serial-terabee-evo.json", "pc-2021")),
     # a contact closes for 120 ms, watched from before

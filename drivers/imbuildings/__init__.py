@@ -1,0 +1,1 @@
+"""IMBuildings people counters: frames through a LoRaWAN network server, and the maker's webhook."""
