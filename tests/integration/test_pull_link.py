@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -131,6 +132,10 @@ def over(clock: Ahead) -> int:
     return clock.wall_ms() // STEP * STEP
 
 
+def refused(daemon: app.Gateway, counter: str) -> dict[str, int]:
+    return next(line.refused for line in daemon.reader.lines() if line.counter == counter)
+
+
 def heard(daemon: app.Gateway, counters: int = 2) -> bool:
     return len(daemon.ingest.last_heard_ms) == counters
 
@@ -224,6 +229,31 @@ async def test_a_damaged_answer_is_asked_for_again(tmp_path: Path, portal: Porta
     async with counting(tmp_path, portal, clock) as daemon:
         await until(lambda: told(daemon, "door") and told(daemon, "back"))
         assert daemon.ingest.telegrams["portal"]["damaged"] == 2
+
+
+@pytest.mark.parametrize(
+    ("times", "reasons"),
+    [
+        (["2046-11-23T09:00:00Z"], {"future"}),
+        (["2006-11-23T09:00:00Z"] * 10_000, {"ancient", "too_late"}),  # too_late: once windows are frozen
+    ],
+    ids=["twenty years ahead", "ten thousand rows twenty years late"],
+)
+async def test_rows_of_another_age_are_refused_and_the_portal_is_asked_on(
+    tmp_path: Path, portal: Portal, clock: Ahead, times: list[str], reasons: set[str]
+) -> None:
+    (first, number), other = ("back", "1002"), "door"  # who is asked first
+    rows = [{"CounterId": number, "Time": time, "I": 3, "O": 0} for time in times]
+    portal.faults = Faults(body=json.dumps(rows).encode(), times=1)
+    async with counting(tmp_path, portal, clock) as daemon:
+        await until(lambda: told(daemon, other))
+        await until(lambda: refused(daemon, first))
+        assert set(refused(daemon, first)) <= reasons
+        assert sum(refused(daemon, first).values()) == 3 * len(times)
+        assert daemon.reader.books().balanced
+        asked = len(portal.asked)
+        await until(lambda: len(portal.asked) > asked + 4)
+        assert daemon.links[0].state.up
 
 
 async def test_a_token_that_ends_midway_is_bought_anew_without_a_pause(
