@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from drivers.bodies import Noise, name
+from gateway.driver import Device, Side
 from gateway.model import (
     DEVICE,
     MAX_MONEY_MINOR,
@@ -248,3 +249,28 @@ class Journal:
         if said != self._told:
             self._told = said
             yield Status(self._till, None, *said)
+
+
+class UnitTap:
+    """Which side speaks is told by what is said; the sides only keep their bytes apart."""
+
+    def __init__(self, device: Device) -> None:
+        self._lines = {side: Lines() for side in Side}
+        self._journal = Journal(device.site.currency)
+
+    def feed(self, data: bytes, at_ms: int, side: Side = Side.DEVICE) -> list[Item]:  # noqa: ARG002
+        return [item for line in self._lines[side].feed(data) for item in self._hear(line, side)]
+
+    def reopened(self, side: Side) -> None:
+        """What was said meanwhile is not known, and so not what the next answer is to."""
+        self._lines[side] = Lines()
+        self._journal.ask_else()
+
+    def _hear(self, line: bytes | Damaged, side: Side) -> Iterator[Item]:
+        raise NotImplementedError
+
+    def _lose(self, damage: Damaged, side: Side) -> Damaged:
+        """What the till said is not known, and so not what the next answer is to."""
+        if side is Side.HOST:
+            self._journal.ask_else()
+        return damage

@@ -122,8 +122,8 @@ class Response:
 class Stream(Protocol):
     """Unsolicited bytes: serial, TCP; a tap on a line has two sides.
 
-    One that could take the halves of two telegrams for one may also offer `reopened()`: the port was lost,
-    and what is held of a telegram has no end.
+    One that could take the halves of two telegrams for one may also offer `reopened(side)`: that port is
+    opened anew, and what is held of a telegram has no end.
     """
 
     def feed(self, data: bytes, at_ms: int, side: Side = Side.DEVICE) -> Iterable[Item]: ...

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from drivers.bodies import Noise
 from drivers.cleancash import codec
 from drivers.cleancash.codec import Message
-from drivers.journal import Journal, Lines, SignedReceipt
+from drivers.journal import SignedReceipt, UnitTap
 from gateway.driver import Device, Family, Kind, LineOptions, Match, Options, Side
 from gateway.model import Basis, Damaged, DeviceState, Ignored, Item, Resets
 
@@ -26,16 +26,16 @@ class CleanCashOptions(Options):
     """Nothing to choose: the frames say everything."""
 
 
-class CleanCash:
-    """Which side speaks is told by the message; the sides only keep their bytes apart."""
+class CleanCash(UnitTap):
+    """Frames, told apart by their type."""
 
     def __init__(self, device: Device) -> None:
-        self._lines = {side: Lines() for side in Side}
-        self._journal = Journal(device.site.currency)
+        super().__init__(device)
         self._header: SignedReceipt | None = None  # CCSP 1: said before the signature is asked for
 
-    def feed(self, data: bytes, at_ms: int, side: Side = Side.DEVICE) -> list[Item]:  # noqa: ARG002
-        return [item for line in self._lines[side].feed(data) for item in self._hear(line, side)]
+    def reopened(self, side: Side) -> None:
+        super().reopened(side)
+        self._header = None
 
     def _hear(self, line: bytes | Damaged, side: Side) -> Iterator[Item]:
         for message in (line,) if isinstance(line, Damaged) else codec.read_line(line):
@@ -45,12 +45,6 @@ class CleanCash:
                 yield from self._asked(message, side)
             else:
                 yield from self._answered(message)
-
-    def _lose(self, damage: Damaged, side: Side) -> Damaged:
-        """What the till said is not known, and so not what the next answer is to."""
-        if side is Side.HOST:
-            self._journal.ask_else()
-        return damage
 
     def _asked(self, message: Message, side: Side) -> Iterator[Item]:
         try:

@@ -103,6 +103,7 @@ class Escpos:
         self._number = _number(self._digits)
         self._parser = Parser()
         self._two_sided = False
+        self._cut_off: list[Item] = []  # not told yet
         self._begin()
 
     def _begin(self) -> None:
@@ -116,7 +117,14 @@ class Escpos:
             self._begin()
         if self._two_sided and side is Side.DEVICE:
             return []
-        return [item for event in self._parser.feed(data) for item in self._take(event)]
+        items, self._cut_off = self._cut_off, []
+        return items + [item for event in self._parser.feed(data) for item in self._take(event)]
+
+    def reopened(self, side: Side) -> None:
+        """The end of a print, or of a logo in it, was not heard: what has its total was sold."""
+        if side is Side.HOST or not self._two_sided:
+            self._parser = Parser()
+            self._cut_off += self._cut()
 
     def _take(self, event: Text | Sign | Damaged) -> Iterator[Item]:
         if isinstance(event, Damaged):

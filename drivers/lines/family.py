@@ -218,7 +218,7 @@ class Lines:
                 items += self._read(piece, at_ms)
         return items
 
-    def reopened(self) -> None:
+    def reopened(self, side: Side) -> None:  # noqa: ARG002
         self._cutter.reopened()
 
     def _read(self, piece: bytes | str, at_ms: int) -> list[Item]:

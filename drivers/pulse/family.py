@@ -88,7 +88,7 @@ class Pulse:
             )
         return items
 
-    def reopened(self) -> None:
+    def reopened(self, side: Side) -> None:  # noqa: ARG002
         self._cutter.reopened()
 
     def _contact(self) -> Contact:

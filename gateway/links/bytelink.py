@@ -88,6 +88,7 @@ class ByteLink:
     async def _attempt(self, stop: asyncio.Event) -> None:
         """From opening the port to losing it. Raises LinkError."""
         loop = asyncio.get_running_loop()
+        self._begin_anew()
         stopper, opening = loop.create_task(stop.wait()), loop.create_task(self._open())
         try:
             await asyncio.wait((stopper, opening), return_when=asyncio.FIRST_COMPLETED)
@@ -100,11 +101,14 @@ class ByteLink:
             stopper.cancel()
             opening.cancel()
 
-    async def _use(self, port: Port, stopper: asyncio.Task[Any]) -> None:
-        stopper.add_done_callback(lambda _: port.lose("stopped"))
+    def _begin_anew(self) -> None:
+        """Before the port is opened: it may speak while it still is."""
         self._seen.clear()
         for source in self._heard:
-            getattr(source.driver, "reopened", _nothing)()
+            getattr(source.driver, "reopened", _nothing)(self._side)
+
+    async def _use(self, port: Port, stopper: asyncio.Task[Any]) -> None:
+        stopper.add_done_callback(lambda _: port.lose("stopped"))
         self.state.opened(self._clock.wall_ms())
         try:
             await self._ask_in_turn(port)
@@ -253,7 +257,7 @@ class ByteLink:
                 self._deliver(source, items, patient=False)
 
 
-def _nothing() -> None:
+def _nothing(_side: Side) -> None:
     """What most drivers do when their port was opened anew."""
 
 

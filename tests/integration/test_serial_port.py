@@ -16,14 +16,19 @@ import pytest
 
 from drivers.dcon.family import FAMILY, DconLine, DconOptions
 from drivers.gate7e import family as gate7e
-from gateway.driver import Device, Request, Response, Side
+from drivers.lines.family import Lines as BoardLines
+from drivers.lines.family import LinesOptions
+from gateway.clock import Clock
+from gateway.driver import Device, Request, Response, Side, Site
+from gateway.errors import LinkError
+from gateway.links.bytelink import ByteLink
 from gateway.links.port import Opened, Port
 from gateway.model import Damaged, Ignored, Item, Register
 from simulators.bus import Bus, Faults
 from simulators.dcon import Module
 from simulators.gate7e import Gate
 from tests.integration.test_serial_link import beam
-from tests.serial_rig import Lines, Settings, Source, running, until
+from tests.serial_rig import Ingest, Lines, Settings, Source, kept, quick, running, until
 
 
 def door(address: str, **options: Any) -> Source:
@@ -47,6 +52,27 @@ async def test_what_a_speaking_device_said_before_it_was_unplugged_is_kept() -> 
         os.close(slave)
         await until(lambda: not link.state.up)
         assert [item for _, item in ingest.delivered] == [Ignored("one"), Ignored("two"), Ignored("three")]
+
+
+class Hasty(ByteLink):
+    """A port that speaks while it is being opened, and is lost then."""
+
+    says: tuple[bytes, ...] = (b"12", b"45\n")
+
+    async def _open(self) -> Port:
+        said, self.says = self.says[:1], self.says[1:]
+        self._unasked(b"".join(said))
+        raise LinkError("lost")
+
+
+async def test_what_a_port_says_while_it_is_opened_is_not_glued_to_what_it_said_before() -> None:
+    pattern = LinesOptions.model_validate({"pattern": r"(?P<total_in>\d+)"})
+    source, ingest = Source(BoardLines(pattern, Site()), ("board",)), Ingest()
+    link = Hasty("bus", [source], Clock("always"), ingest, poll_s=1.0, backoff=quick())
+    async with kept(link):
+        await until(lambda: ingest.has(Register))
+    totals = [item.total_in for _, item in ingest.delivered if isinstance(item, Register)]
+    assert totals == [45]
 
 
 async def test_bytes_that_have_arrived_are_heard_before_a_question_and_before_the_end() -> None:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.driver import Device, Side, Site, Stream, load_family
+from drivers.journal import UnitTap
+from gateway.driver import Device, Side, Site, load_family
 from gateway.model import Damaged, DamageReason, DeviceState, Ignored, Item, Status, Transactions
 from simulators import cleancash, skattedosan
 
@@ -34,7 +35,7 @@ class Tap:
     def __init__(self, family: str) -> None:
         made = load_family(family)
         device = Device(made.options(), site=Site(currency="SEK"))
-        self.driver = cast("Stream", made.open(device))
+        self.driver = cast("UnitTap", made.open(device))
         self.frames: dict[str, str] = VECTORS[family]
 
     def hear(self, text: str, side: Side = Side.DEVICE) -> list[Item]:
@@ -157,6 +158,38 @@ def test_a_unit_that_falls_silent_is_told(family: str, yes: str, no: str, why: s
     missed = 3 if family == "cleancash" else 2
     assert told(heard) == [(DeviceState.DEGRADED, f"{missed} receipts missed; {UNCONFIRMED}")]
     assert told(tap.unit(yes)) == [(DeviceState.DEGRADED, f"{missed} receipts missed")]
+
+
+@FAMILIES
+def test_an_answer_after_a_lost_port_is_not_taken_for_the_one_that_was_missed(
+    family: str, yes: str, no: str, why: str
+) -> None:
+    """What the till asked meanwhile was not heard: the refusal is of something else."""
+    tap = Tap(family)
+    tap.till("sale")
+    tap.driver.reopened(Side.HOST)
+    assert sales(tap.unit(no)) == []
+    assert sales(tap.till("return")) == [(1, 0, 12950), (0, 1, 0)]
+
+
+@FAMILIES
+def test_half_a_frame_heard_before_a_lost_port_is_not_glued_to_another(
+    family: str, yes: str, no: str, why: str
+) -> None:
+    tap = Tap(family)
+    frame = tap.frames["sale"]
+    tap.hear(frame[:30], Side.HOST)
+    tap.driver.reopened(Side.HOST)
+    assert [type(item) for item in tap.hear(frame[30:], Side.HOST)] == [Damaged]
+
+
+def test_a_header_heard_before_a_lost_port_is_not_what_is_signed_after_it() -> None:
+    tap = Tap("cleancash")
+    for said, answer in (("start", "acknowledged"), ("header", "acknowledged")):
+        tap.till(said)
+        tap.unit(answer)
+    tap.driver.reopened(Side.HOST)
+    assert tap.till("sign") == [Ignored("signature asked for an unknown receipt")]
 
 
 @FAMILIES

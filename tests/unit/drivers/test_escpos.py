@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from drivers.escpos.codec import LARGEST_PAYLOAD
-from gateway.driver import Device, Side, Site, Stream, load_family
+from drivers.escpos.family import Escpos
+from gateway.driver import Device, Side, Site, load_family
 from gateway.model import Damaged, DamageReason, Ignored, Item, Transactions
 
 FILE = Path(__file__).parents[2] / "vectors" / "serial-escpos.json"
@@ -24,13 +25,13 @@ LEFT_OUT = Ignored("copy, training or report")
 KICKED = Ignored("drawer opened")
 
 
-def opened(currency: str = "SEK", **options: str) -> Stream:
+def opened(currency: str = "SEK", **options: str) -> Escpos:
     family = load_family("escpos")
     device = Device(family.options.model_validate(options), site=Site(currency=currency))
-    return cast("Stream", family.open(device))
+    return cast("Escpos", family.open(device))
 
 
-def hear(data: bytes, driver: Stream | None = None, **options: str) -> list[Item]:
+def hear(data: bytes, driver: Escpos | None = None, **options: str) -> list[Item]:
     return list((driver or opened(**options)).feed(data, 0))
 
 
@@ -64,6 +65,29 @@ def test_a_raster_larger_than_a_piece_is_skipped_byte_by_byte() -> None:
     stream = b"Sum 10,00\n" + raster + CUT
     items = [item for byte in stream for item in hear(bytes([byte]), driver)]
     assert sales(items) == [(1, 0, 1000)]
+
+
+def test_a_port_lost_inside_a_raster_does_not_swallow_the_receipts_after_it() -> None:
+    driver = opened()
+    raster = b"\x1d\x76\x30\x00" + bytes([72, 0, 0, 1]) + b"\x55" * 100
+    assert hear(b"Totalt 10,00\n" + raster, driver) == []
+    for side in Side:
+        driver.reopened(side)
+    assert sales(hear(RECEIPT, driver)) == [(1, 0, 1000), (1, 0, 3900)]
+
+
+def test_a_print_cut_off_before_its_total_is_no_receipt_and_marks_no_other() -> None:
+    driver = opened()
+    assert hear(b"KOPIA\nKaffe 39,00\nTotalt 39", driver) == []
+    driver.reopened(Side.DEVICE)
+    assert sales(hear(RECEIPT, driver)) == [(1, 0, 3900)]
+
+
+def test_the_printers_own_wire_opened_anew_cuts_nothing() -> None:
+    driver = opened()
+    assert list(driver.feed(RECEIPT[:20], 0, Side.HOST)) == []
+    driver.reopened(Side.DEVICE)
+    assert sales(list(driver.feed(RECEIPT[20:], 0, Side.HOST))) == [(1, 0, 3900)]
 
 
 def test_a_kitchen_ticket_and_an_empty_cut_are_no_receipts() -> None:

@@ -263,8 +263,8 @@ def test_a_line_torn_by_a_lost_port_is_never_glued_to_the_next() -> None:
 def test_a_port_opened_anew_at_once_glues_nothing_and_costs_no_whole_line() -> None:
     driver = opened({"pattern": r"(?P<total_in>\d+)"})
     assert list(driver.feed(b"12", AT_MS)) == []
-    driver.reopened()
-    driver.reopened()
+    driver.reopened(Side.DEVICE)
+    driver.reopened(Side.DEVICE)
     assert list(driver.feed(b"45\r\n", AT_MS)) == [
         Damaged(DamageReason.LENGTH, 2),
         Register("device", "main", None, 45),
@@ -274,7 +274,7 @@ def test_a_port_opened_anew_at_once_glues_nothing_and_costs_no_whole_line() -> N
 def test_a_port_opened_anew_ends_the_text_between_signs() -> None:
     driver = opened({})
     assert list(driver.feed(b"Boot", AT_MS)) == []
-    driver.reopened()
+    driver.reopened(Side.DEVICE)
     assert list(driver.feed(b"+", AT_MS)) == [
         codec.TEXT,
         Crossings("device", "main", None, None, 1, basis=Basis.EVENT),
