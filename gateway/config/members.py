@@ -82,7 +82,7 @@ def read_counter(around: Surroundings, id_: str, raw: Any, *, till: bool) -> Cou
     if till:
         device = _with_currency(device, core)
     _ask_family(around, at, family, device)
-    _ask_memory(around, at, family, device, raw.get("memory"))
+    _ask_memory(around, at, family, device, raw)
     lines = _lines(around, at, family, device, raw)
     if len(merged.problems) > problems:
         return None
@@ -213,13 +213,18 @@ def _ask_family(around: Surroundings, at: Key, family: Family, device: Device) -
         around.merged.note(at, str(error))
 
 
-def _ask_memory(around: Surroundings, at: Key, family: Family, device: Device, link: Any) -> None:
+def _ask_memory(
+    around: Surroundings, at: Key, family: Family, device: Device, raw: Mapping[str, Any]
+) -> None:
     """Is there a way to the device's memory, and can its driver ask there?"""
+    link, own = raw.get("memory"), raw.get("link")
     if link is None or around.merged.problems:
         return
     known = [name for name, one in around.links.items() if one.get("over") == "pull"]
     if link not in known:
         around.merged.note((*at, "memory"), f'there is no pull link "{link}"{hint(str(link), known)}')
+    elif own in known and own != link:
+        around.merged.note((*at, "memory"), f"{own} is a pull link and asks itself")
     elif not hasattr(family.open(device), "recall"):
         around.merged.note((*at, "memory"), f"{family.name} has no memory that can be asked")
 

@@ -59,7 +59,14 @@ RESERVED: dict[str, set[str]] = {
     "tomllib": {"gateway.config", "gateway.commands", "simulators"},
 }
 IMPURE = {"asyncio", "socket", "time", "threading", "os", "select", "subprocess", "sqlite3", "logging"}
-PURE_ROOMS = {"gateway.model", "gateway.registers", "gateway.windows", "gateway.measures", "drivers"}
+PURE_ROOMS = {
+    "gateway.model",
+    "gateway.retry",
+    "gateway.registers",
+    "gateway.windows",
+    "gateway.measures",
+    "drivers",
+}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -434,17 +434,24 @@ async def test_a_counter_on_a_broker_is_asked_at_its_own_address_for_what_was_mi
     [
         ('link = "broker", driver = "publisher", memory = "portl"', 'there is no pull link "portl" (did'),
         ('link = "broker", driver = "publisher", memory = "broker"', 'there is no pull link "broker"'),
+        ('link = "portal", driver = "asked", memory = "spare"', "portal is a pull link and asks itself"),
         ('link = "broker", driver = "forgetful", memory = "portal"', "forgetful has no memory that can be"),
     ],
 )
 def test_a_memory_that_cannot_be_asked_is_a_mistake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: str, problem: str
 ) -> None:
-    families = {"publisher": PUBLISHER, "forgetful": replace(PUBLISHER, name="forgetful", open=Forgetful)}
+    families = {
+        "asked": FAMILY,
+        "publisher": PUBLISHER,
+        "forgetful": replace(PUBLISHER, name="forgetful", open=Forgetful),
+    }
     monkeypatch.setattr("gateway.config.members.load_family", families.__getitem__)
     path = tmp_path / "gateway.toml"
     door = next(line for line in PUBLISHING.splitlines() if line.startswith("door"))
-    text = PUBLISHING.replace(door, f"door = {{{{ {keys} }}}}")
+    spare = '[link.spare]\nover = "pull"\noptions = {{ url = "https://spare" }}\n'
+    keys += ', path = "/"' if "asked" in keys else ""
+    text = spare + PUBLISHING.replace(door, f"door = {{{{ {keys} }}}}")
     path.write_text(text.format(url="http://127.0.0.1", more="poll_s = 60"))
     (tmp_path / "portal.key").write_text("simulated\n")
     (tmp_path / "portal.key").chmod(0o600)
