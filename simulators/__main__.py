@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 COMMANDS = {  # name → module:attribute (a click command), one line of help
+    "camera": ("simulators.camera:command", "A camera that is asked: Axis and Hikvision."),
     "demo": (
         "simulators.demo:command",
         "The whole show: a centre, the real daemon, truth against head office.",

@@ -1,8 +1,8 @@
 """`counter-simulator http`: counters that push what they counted, with the troubles of real ones.
 
-Xovis 5.x logics packages and plain JSON, posted to `URL/xovis/<counter>/push` and `URL/counters/<counter>`. A
-counter keeps a package until it was told "stored", and sends it again when the answer was lost; some packages
-come late, twice, overlapping, packed, or are connection tests.
+Xovis 5.x logics packages and plain JSON, posted to `URL/xovis/<counter>/push` and `URL/counters/<counter>`,
+or as another make's `Voice` says. A counter keeps a package until it was told "stored", and sends it again
+when the answer was lost; some packages come late, twice, overlapping, packed, or are connection tests.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Poster:
         return 200 <= answer.status < 300
 
     def _post(self, topic: str, payload: bytes) -> None:
-        headers = {"Content-Type": "application/json", **self._headers}
+        headers = dict(self._headers)
         if self._chance.random() < self._pack:
             payload, headers["Content-Encoding"] = gzip.compress(payload), "gzip"
         self._connection.request("POST", f"{self._path}/{topic}{self._query}", payload, headers)
@@ -143,7 +143,7 @@ def command(url: str, token: str | None, user: str | None, lose: float, pack: fl
             stack.enter_context(
                 Poster(
                     url,
-                    authorization(token, user),
+                    {"Content-Type": counter.voice.content_type, **authorization(token, user)},
                     random.Random(f"{plan.seed}/{counter.name}/way"),
                     lose=lose,
                     pack=pack,

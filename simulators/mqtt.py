@@ -1,6 +1,7 @@
 """`counter-simulator mqtt`: counters that push what they counted to a broker, with the troubles of real ones.
 
-Xovis 5.x logics packages on `xovis/<counter>/push` and plain JSON on `counters/<counter>`. What a counter saw
+Xovis 5.x logics packages on `xovis/<counter>/push` and plain JSON on `counters/<counter>`; other makes have a
+`Voice` in a module of their own. What a counter saw
 in an interval depends only on seed, counter and interval, so history sent again is the same history.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -95,13 +97,73 @@ def busy(at_ms: int) -> float:
     return max(0.02, math.sin(math.pi * (hour - 9) / 12)) if 9 <= hour <= 21 else 0.02
 
 
+class Voice(Protocol):
+    """How one counter of a make speaks; made of the counter's name. `content_type`: over HTTP."""
+
+    content_type: str
+
+    def topic(self) -> str: ...
+    def tell(self, package: int, records: Sequence[Record]) -> bytes: ...
+    def test(self, package: int) -> bytes:
+        """What it sends when somebody presses the button, or when nothing happens; not a count."""
+
+
+@dataclass(slots=True)
+class XovisVoice:
+    name: str
+    content_type: str = "application/json"
+
+    def topic(self) -> str:
+        return f"xovis/{self.name}/push"
+
+    def tell(self, package: int, records: Sequence[Record]) -> bytes:
+        return xovis_package({LINE: records}, package)
+
+    def test(self, package: int) -> bytes:
+        return connection_test(package)
+
+
+@dataclass(slots=True)
+class JsonVoice:
+    name: str
+    content_type: str = "application/json"
+
+    def topic(self) -> str:
+        return f"counters/{self.name}"
+
+    def tell(self, package: int, records: Sequence[Record]) -> bytes:
+        del package
+        return json_message(self.name, records)
+
+    def test(self, package: int) -> bytes:
+        del package
+        return b'{"test":true}'
+
+
+VOICES = {  # make → module:class
+    "xovis": "simulators.mqtt:XovisVoice",
+    "json": "simulators.mqtt:JsonVoice",
+    "axis": "simulators.axis:AxisVoice",
+    "hikvision": "simulators.hikvision:HikvisionVoice",
+}
+BY_TURNS = {"both": ("xovis", "json")}
+
+
+def voice(kind: str, number: int, name: str) -> Voice:
+    """That of the counter with this number."""
+    makes = BY_TURNS.get(kind, (kind,))
+    module, made = VOICES[makes[number % len(makes)]].split(":")
+    speaking: Voice = getattr(import_module(module), made)(name)
+    return speaking
+
+
 @dataclass(slots=True)
 class Counter:
     """One device: what it saw, how it says so, and the packages it holds back."""
 
     name: str
     seed: int
-    xovis: bool
+    voice: Voice
     trouble: float = 0.0
     packages: int = 0
     _last: Record | None = None
@@ -111,10 +173,6 @@ class Counter:
     def __post_init__(self) -> None:
         self._chance = random.Random(f"{self.seed}/{self.name}/trouble")
 
-    @property
-    def topic(self) -> str:
-        return f"xovis/{self.name}/push" if self.xovis else f"counters/{self.name}"
-
     def saw(self, start_ms: int, end_ms: int) -> Record:
         source = random.Random(f"{self.seed}/{self.name}/{start_ms}/{end_ms}")
         mean = BUSIEST_PER_HOUR * busy(start_ms) * (end_ms - start_ms) / 3_600_000
@@ -122,9 +180,7 @@ class Counter:
 
     def tell(self, records: Sequence[Record]) -> bytes:
         self.packages += 1
-        if self.xovis:
-            return xovis_package({LINE: records}, self.packages)
-        return json_message(self.name, records)
+        return self.voice.tell(self.packages, records)
 
     def payloads(self, record: Record) -> Iterator[bytes]:
         """What goes out because of this record: itself, earlier ones, twice, in a wrong order, later."""
@@ -138,7 +194,7 @@ class Counter:
             if self._unlucky():
                 yield payload
         if self._unlucky():
-            yield connection_test(self.packages) if self.xovis else b'{"test":true}'
+            yield self.voice.test(self.packages)
         yield from self.release(0)
 
     def release(self, most: int) -> Iterator[bytes]:
@@ -197,7 +253,7 @@ class Field:
         self.truth.cross(counter.name, start_ms, "out", backward)
 
     def _send(self, number: int, payload: bytes) -> None:
-        self.senders[number % len(self.senders)].publish(self.counters[number].topic, payload)
+        self.senders[number % len(self.senders)].publish(self.counters[number].voice.topic(), payload)
         self.sent += 1
 
 
@@ -228,10 +284,10 @@ class Plan:
     simulated_clock: str | None
 
     def counters(self) -> list[Counter]:
-        xovis = {"xovis": (0, 1), "both": (0,)}.get(self.kind, ())
+        names = [f"sim-{number + 1}" for number in range(self.clients)]
         return [
-            Counter(f"sim-{number + 1}", self.seed, number % 2 in xovis, self.trouble)
-            for number in range(self.clients)
+            Counter(name, self.seed, voice(self.kind, number, name), self.trouble)
+            for number, name in enumerate(names)
         ]
 
     def play(self, counters: Sequence[Counter], senders: Sequence[Sender]) -> int:
@@ -256,13 +312,13 @@ class Plan:
 
 
 OPTIONS = (
-    click.option("--clients", default=4, show_default=True, help="Counters, Xovis and JSON by turns."),
+    click.option("--clients", default=4, show_default=True, help="Counters."),
     click.option(
         "--kind",
-        type=click.Choice(["xovis", "json", "both"]),
+        type=click.Choice([*VOICES, *BY_TURNS]),
         default="both",
         show_default=True,
-        help="How the counters speak.",
+        help="How they speak; both: Xovis and JSON by turns.",
     ),
     click.option("--seed", default=1, show_default=True),
     click.option("--interval", "interval_s", default=60.0, show_default=True, help="Seconds in one record."),

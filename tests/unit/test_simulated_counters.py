@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from simulators.mqtt import Counter, poisson, xovis_package
+from simulators.mqtt import Counter, poisson, voice, xovis_package
 from simulators.till import interval_file, interval_message, receipts_between
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -47,10 +47,10 @@ def rows(payload: bytes) -> list[tuple[Any, ...]]:
     return [(row["from"], row["in"], row["out"]) for row in body.get("rows", [])]
 
 
-@pytest.mark.parametrize("xovis", [True, False])
-def test_late_double_and_overlapping_packages_still_tell_everything(xovis: bool) -> None:
-    counter = Counter("door", 7, xovis, trouble=0.3)
-    quiet = Counter("door", 7, xovis)
+@pytest.mark.parametrize("kind", ["xovis", "json"])
+def test_late_double_and_overlapping_packages_still_tell_everything(kind: str) -> None:
+    counter = Counter("door", 7, voice(kind, 0, "door"), trouble=0.3)
+    quiet = Counter("door", 7, voice(kind, 0, "door"))
     sent, told = [], []
     for start_ms in range(NOON, NOON + 200 * MINUTE, MINUTE):
         record = counter.saw(start_ms, start_ms + MINUTE)
