@@ -30,6 +30,7 @@ reading = [{{ rows = "rows[*]", counter = "$.sensor", start = "from", end = "to"
 time = {{ format = "unix_ms" }}
 reading = [{{ counter = "c", start = "s", end = "e", ins = "i", outs = "o" }}]
 """
+HEADERS = {"Authorization": "open sesame", "Content-Type": "application/json"}
 XOVIS = '{id} = {{ link = "lan", driver = "xovis", topic = "xovis/{id}/push" }}\n'
 ROWS = '{id} = {{ link = "lan", driver = "mapping", mapping = "rows", match = {{ counter = "{id}" }} }}\n'
 PLAIN = '{id} = {{ link = "lan", driver = "mapping", mapping = "plain", match = {{ counter = "{id}" }} }}\n'
@@ -72,9 +73,7 @@ def test_kill_9_in_the_middle_of_pushes_loses_and_doubles_nobody(daemon: Daemon)
     process = daemon.start()
     with ExitStack() as stack:
         ways = {
-            name: stack.enter_context(
-                Poster(url, {"Authorization": "open sesame"}, random.Random(name), lose=0.1, pack=0.3)
-            )
+            name: stack.enter_context(Poster(url, HEADERS, random.Random(name), lose=0.1, pack=0.3))
             for name in names
         }
         began_ms = int(time.time()) * 1000 - 3_600_000
