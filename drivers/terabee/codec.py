@@ -17,7 +17,7 @@ WITH_SENSOR, WITHOUT_SENSOR = 15, 11
 LONGEST = WITH_SENSOR
 SIZES = {b"PC": (WITH_SENSOR, WITHOUT_SENSOR), b"DD": (7,), b"TT": (5,)}
 _LEAD = re.compile(rb"PC|DD|TT|[PDT]\Z")
-MODULUS = 1 << 16
+MODULUS, NET_MODULUS = 1 << 16, 1 << 32
 
 
 def _crc_table() -> bytes:
@@ -41,6 +41,14 @@ class Passage:
     sensor: int | None
     ins: int
     outs: int
+    net: int  # modulo 2**32
+
+    def goes_on_from(self, earlier: Passage) -> bool:
+        """Whether persons alone came between: a total that comes round leaves net alone, a reset does not."""
+        ins, outs = (self.ins - earlier.ins) % MODULUS, (self.outs - earlier.outs) % MODULUS
+        both_fell = self.ins < earlier.ins and self.outs < earlier.outs
+        same = self.sensor == earlier.sensor and (self.net - earlier.net - ins + outs) % NET_MODULUS == 0
+        return same and not both_fell
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +113,4 @@ def _read(frame: bytes) -> Passage | Distance | None:
     if (ins - outs - net) % MODULUS:
         return None
     sensor = int.from_bytes(frame[2:6], "big") if len(frame) == WITH_SENSOR else None
-    return Passage(len(frame), sensor, ins, outs)
+    return Passage(len(frame), sensor, ins, outs, net)

@@ -36,6 +36,7 @@ class Terabee:
         self._held = b""
         self._likely = codec.WITHOUT_SENSOR
         self._sensor = DEVICE
+        self._last: Passage | None = None  # since the port was opened
         self._noise = 0  # bytes not told yet
         self._told = 0  # bytes ahead that are told as part of a damaged frame
         self._status: Status | None = None  # as last told
@@ -55,6 +56,10 @@ class Terabee:
                 items += self._skip(found.size)
         self._held = data[at:]
         return items
+
+    def reopened(self, side: Side) -> None:  # noqa: ARG002
+        """It may have lost its power with the port."""
+        self._last = None
 
     def _fail(self, found: Damaged) -> Iterable[Item]:
         """A frame that fails is told at once and one byte skipped: another one may begin inside it."""
@@ -77,7 +82,8 @@ class Terabee:
     def _meaning(self, found: Passage | Distance, at_ms: int) -> Iterable[Item]:
         if isinstance(found, Distance):
             return self._alive(found, at_ms)
-        self._likely = found.size
+        known = self._last is not None and found.goes_on_from(self._last)
+        self._likely, self._last = found.size, found
         self._sensor = DEVICE if found.sensor is None else str(found.sensor)
         return [
             Register(
@@ -87,7 +93,7 @@ class Terabee:
                 total_in=found.ins,
                 total_out=found.outs,
                 epoch="" if found.sensor is None else self._sensor,
-                modulus=codec.MODULUS,
+                modulus=codec.MODULUS if known else None,
             )
         ]
 

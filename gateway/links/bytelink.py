@@ -268,8 +268,8 @@ def _ends_of_rises(items: Iterable[Item]) -> list[Item]:
     for item in items:
         if isinstance(item, Register) and item.at_ms is None:
             place = places.setdefault((item.counter, item.line, item.epoch), len(kept))
-            if place < len(kept) and _risen(kept[place], item):
-                kept[place] = item
+            if place < len(kept) and _risen(earlier := kept[place], item):
+                kept[place] = replace(item, modulus=cast("Register", earlier).modulus)  # as the rise began
                 continue
             places[item.counter, item.line, item.epoch] = len(kept)
         kept.append(item)

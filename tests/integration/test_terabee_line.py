@@ -67,3 +67,18 @@ async def test_power_loss_begins_at_zero_and_an_answer_to_a_reset_is_no_passage(
                 bus.say(answer)
             await until(lambda: len(totals(ingest)) == 3)
         assert totals(ingest) == [(58, 57), (0, 1), (0, 0)]
+
+
+async def test_a_power_loss_heard_in_one_breath_is_not_taken_for_totals_that_came_round() -> None:
+    """The last of a rise is told, but how the rise began is not forgotten."""
+    evo = Sensor(4711, [60_000, 59_000], 1_000)
+    with Bus([evo]) as bus:
+        async with running(Settings(bus.path), [sensor()]) as (link, ingest):
+            await until(lambda: link.state.up)
+            bus.cross("0", 1)
+            await until(lambda: totals(ingest) == [(60_001, 59_000)])
+            evo.reset()
+            bus.say(b"".join(evo.cross(3)))
+            await until(lambda: totals(ingest)[-1] == (3, 0))
+    heard = [item for _, item in ingest.delivered if isinstance(item, Register)]
+    assert heard[1].modulus is None

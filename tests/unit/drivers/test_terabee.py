@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.terabee import codec
-from drivers.terabee.family import ALIVE_EVERY_MS, FAMILY, TerabeeOptions
-from gateway.driver import Device, LineOptions, Stream
+from drivers.terabee.family import ALIVE_EVERY_MS, FAMILY, Terabee, TerabeeOptions
+from gateway.driver import Device, LineOptions, Side
 from gateway.model import Damaged, DamageReason, DeviceState, Item, Register, Status
 from simulators.terabee import Sensor
 
@@ -27,10 +27,8 @@ FRAMES = {name: bytes.fromhex(vector["hex"]) for name, vector in VECTORS.items()
 LONG, SHORT, DISTANCES, PRESENCE = (FRAMES[name] for name in ("pc-2021", "pc-2020", "dd", "tt"))
 
 
-def opened() -> Stream:
-    driver = FAMILY.open(Device(TerabeeOptions()))
-    assert hasattr(driver, "feed")
-    return driver
+def opened() -> Terabee:
+    return Terabee(Device(TerabeeOptions()))
 
 
 def heard(data: bytes) -> list[Item]:
@@ -63,7 +61,6 @@ def test_passages_as_in_the_manuals(name: str) -> None:
             told["count_in"],
             told["count_out"],
             epoch=sensor or "",
-            modulus=65536,
         )
     ]
 
@@ -79,6 +76,39 @@ def test_a_reset_answer_is_a_total_of_zero_and_no_passage() -> None:
     (item,) = heard(FRAMES["pc-reset"])
     assert isinstance(item, Register)
     assert (item.total_in, item.total_out) == (0, 0)
+
+
+def moduli(items: list[Item]) -> list[int | None]:
+    return [item.modulus for item in items if isinstance(item, Register)]
+
+
+@pytest.mark.parametrize("way", [(1, 0), (0, 1)])
+def test_a_total_that_comes_round_leaves_the_net_alone(way: tuple[int, int]) -> None:
+    sensor, driver = Sensor(7, [65_534, 65_534]), opened()
+    said = [moduli(list(driver.feed(sensor.cross(*way)[0], 0))) for _ in range(4)]
+    assert said == [[None], [65536], [65536], [65536]]
+    assert min(sensor.totals) == 2
+
+
+@pytest.mark.parametrize("before", [[60_000, 59_000], [65_530, 0], [0, 65_530], [65_530, 65_530]])
+def test_a_power_loss_is_not_taken_for_totals_that_came_round(before: list[int]) -> None:
+    """60 000, a night without power, 5: that is five persons, and not five thousand."""
+    sensor, driver = Sensor(7, before, before[0] - before[1]), opened()
+    said = sensor.cross(1, 1)
+    sensor.reset()
+    said += sensor.cross(2, 2)
+    assert moduli(list(driver.feed(b"".join(said), 0)))[2] is None
+
+
+@pytest.mark.parametrize("lost", ["port", "sensor"])
+def test_what_nobody_saw_is_not_taken_for_totals_that_came_round(lost: str) -> None:
+    sensor, driver = Sensor(7, [65_000, 64_000], 1_000), opened()
+    driver.feed(sensor.cross(1)[0], 0)
+    if lost == "port":
+        driver.reopened(Side.DEVICE)
+    else:
+        sensor = Sensor(8)
+    assert moduli(list(driver.feed(sensor.cross(2)[1], 0))) == [None]
 
 
 def test_distances_are_signs_of_life_told_now_and_then() -> None:
