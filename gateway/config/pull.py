@@ -39,6 +39,11 @@ class PullOptions(Table):
 
     url: Address = Field(description="where everything asked for is below; https is verified")
     ca_file: str | None = Field(None, description="PEM of the authority to trust instead of the system's")
+    fingerprint: str | None = Field(
+        None,
+        pattern="^([0-9A-Fa-f]{2}:?){32}$",
+        description="SHA-256 of the one certificate to trust, for a device that signed its own",
+    )
     auth: Literal["none", "basic", "digest", "bearer", "token"] = Field(
         "none", description="who we are: none, basic, digest, bearer, or token (one that lives minutes)"
     )
@@ -70,6 +75,8 @@ class PullOptions(Table):
             if not getattr(self, key):
                 raise ValueError(f"{key}: missing for auth {self.auth}")
         url = urlsplit(self.url)
+        if self.fingerprint and (self.ca_file or url.scheme == "http"):
+            raise ValueError("fingerprint: belongs to https, without ca_file")
         if url.scheme == "http" and self.auth not in OPEN and not is_loopback(url.hostname or ""):
             raise ValueError(f"url: {self.auth} over http:// would tell the secret to all: https, or digest")
         return self

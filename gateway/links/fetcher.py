@@ -36,6 +36,8 @@ class WebSettings(LoginSettings, Protocol):
     @property
     def ca_file(self) -> str | None: ...
     @property
+    def fingerprint(self) -> str | None: ...
+    @property
     def max_body_bytes(self) -> int: ...
 
 
@@ -146,10 +148,12 @@ class Fetcher:
         answer.close()
         return None
 
-    def _tls(self) -> ssl.SSLContext | bool:
+    def _tls(self) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
         """Raises LinkError for a damaged certificate."""
         if not self._settings.url.startswith("https:"):
             return True
+        if self._settings.fingerprint:
+            return aiohttp.Fingerprint(bytes.fromhex(self._settings.fingerprint.replace(":", "")))
         try:
             return ssl.create_default_context(cafile=self._settings.ca_file)
         except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import ssl
 import subprocess
@@ -481,6 +482,13 @@ async def test_a_certificate_nobody_vouches_for_is_refused_before_a_secret_is_sa
         async with counting(tmp_path, portal, clock) as daemon:
             await until(lambda: daemon.links[0].state.error.startswith("TLS: "))
             assert "certificate verify failed" in daemon.links[0].state.error
+        async with counting(tmp_path, portal, clock, f'poll_s = 0.05, fingerprint = "{"ab" * 32}"') as daemon:
+            await until(lambda: daemon.links[0].state.error.startswith("TLS: "))
         assert portal.asked == []
-        async with counting(tmp_path, portal, clock, f'poll_s = 0.05, ca_file = "{certificate}"') as daemon:
+        der = ssl.PEM_cert_to_DER_cert(certificate.read_text())
+        pin = hashlib.sha256(der).hexdigest()
+        async with counting(tmp_path, portal, clock, f'poll_s = 0.05, fingerprint = "{pin}"') as daemon:
             await until(lambda: told(daemon, "door") and told(daemon, "back"))
+        portal.asked.clear()
+        async with counting(tmp_path, portal, clock, f'poll_s = 0.05, ca_file = "{certificate}"'):
+            await until(lambda: any(line.startswith("200 /counters") for line in portal.asked))
