@@ -33,7 +33,7 @@ class LineCutter:
             self._endless, self._torn = b"", False
         if self._held and _paused(self._heard_ms, at_ms):
             yield Damaged(DamageReason.LENGTH, len(self._held))
-            self._held, self._torn = b"", True
+            self._held, self._torn = b"", bool(printable(self._held))  # no line begins with noise
         self._heard_ms = at_ms
         *ended, rest = END.split(data)
         for piece in ended:

@@ -260,6 +260,17 @@ def test_a_line_torn_by_a_lost_port_is_never_glued_to_the_next() -> None:
     ]
 
 
+@pytest.mark.parametrize("noise", [b"\0", b"\xff\xfe", b" "])
+def test_noise_on_a_resting_line_does_not_cost_the_next_person(noise: bytes) -> None:
+    """What no line begins with was not torn from the line that follows."""
+    driver = opened({"pattern": "IN(?P<ins>)", "reading": [{"ins": "=1"}]})
+    assert list(driver.feed(noise, AT_MS)) == []
+    assert list(driver.feed(b"IN\n", AT_MS + 5 * codec.PAUSE_MS)) == [
+        Damaged(DamageReason.LENGTH, len(noise)),
+        Crossings("device", "main", None, None, 1, basis=Basis.EVENT),
+    ]
+
+
 def test_a_port_opened_anew_at_once_glues_nothing_and_costs_no_whole_line() -> None:
     driver = opened({"pattern": r"(?P<total_in>\d+)"})
     assert list(driver.feed(b"12", AT_MS)) == []
