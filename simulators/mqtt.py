@@ -145,6 +145,9 @@ VOICES = {  # make → module:class
     "json": "simulators.mqtt:JsonVoice",
     "axis": "simulators.axis:AxisVoice",
     "hikvision": "simulators.hikvision:HikvisionVoice",
+    "milesight": "simulators.lorawan:Vs125Voice",
+    "milesight-lora": "simulators.lorawan:Vs350Voice",
+    "imbuildings": "simulators.lorawan:ImbuildingsVoice",
 }
 BY_TURNS = {"both": ("xovis", "json")}
 
