@@ -1,1 +1,1 @@
-"""Xovis sensors with firmware 5: JSON data push."""
+"""Xovis sensors: JSON data push, and their memory."""

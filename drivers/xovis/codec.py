@@ -1,28 +1,16 @@
-"""Xovis 5.x data push: logics packages (deltas per record), live events, status, connection tests."""
+"""Xovis data push: logics packages (deltas per record), live events, status, connection tests."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from hashlib import blake2b
 
-from drivers.bodies import (
-    SECONDS_BELOW,
-    Noise,
-    Table,
-    name,
-    parse_aware,
-    parse_json,
-    table,
-    tables,
-    to_ms,
-    unix_ms,
-    whole,
-)
+from drivers.bodies import Noise, Table, name, parse_json, table, tables, whole
+from drivers.xovis import legacy
+from drivers.xovis.values import event_key, instant, interval
 from gateway.model import (
     DEVICE,
     MAIN_LINE,
-    MAX_INTERVAL_MS,
     Basis,
     Crossings,
     Damaged,
@@ -42,18 +30,6 @@ STATES = {"OK": DeviceState.OK, "ERROR": DeviceState.FAULT, "FAILURE": DeviceSta
 LIT = frozenset({"SUFFICIENT", "OK"})
 
 
-def instant(value: object) -> int:
-    """UNIX ms (the default), UNIX s or RFC 3339 with an offset: the agent's setting. Raises Noise."""
-    if isinstance(value, str):
-        moment = parse_aware(value)
-        if moment.tzinfo is None:
-            raise Noise
-        return to_ms(moment)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Noise
-    return unix_ms(value, 1000 if abs(value) < SECONDS_BELOW else 1)
-
-
 def decode(payload: bytes) -> list[Item]:
     """The items of one package. Never raises."""
     size = len(payload)
@@ -63,10 +39,20 @@ def decode(payload: bytes) -> list[Item]:
         body = parse_json(payload)
         if not isinstance(body, dict):
             return [Damaged(DamageReason.SYNTAX, size)]
-        found = [item for key, part in body.items() for item in _part(str(key), table(part), size)]
+        found = list(_items(body, size))
     except Noise as noise:
         return [Damaged(noise.reason, size)]
     return found or [Ignored("no records")]
+
+
+def _items(body: Table, size: int) -> Iterator[Item]:
+    if "content" in body:
+        yield from legacy.counts(body, size)
+    elif "values" in body:
+        yield from legacy.events(body, size)
+    else:
+        for key, part in body.items():
+            yield from _part(str(key), table(part), size)
 
 
 def _part(key: str, part: Table, size: int) -> Iterator[Item]:
@@ -102,9 +88,9 @@ def _package(part: Table) -> str:
 def _logics(part: Table, size: int) -> Iterator[Item]:
     counter, package = device_id(part), _package(part)
     logics = tables(part.get("logics"))
-    twins = Counter(str(logic.get("name")) for logic in logics if logic.get("info") in PERSON_LINES)
+    twins = Counter(str(logic.get("name")) for logic in logics if str(logic.get("info")) in PERSON_LINES)
     for number, logic in enumerate(logics):
-        template = logic.get("info")
+        template = str(logic.get("info"))
         if template not in PERSON_LINES and template not in ZONES:
             yield Ignored("template that counts no persons over a line")
             continue
@@ -121,17 +107,10 @@ def _logics(part: Table, size: int) -> Iterator[Item]:
             yield _record(counter, line, key, record, size, zone=template in ZONES)
 
 
-def _interval(record: Table) -> tuple[int, int]:
-    start_ms, end_ms = instant(record.get("from")), instant(record.get("to"))
-    if not 0 < end_ms - start_ms <= MAX_INTERVAL_MS:
-        raise Noise
-    return start_ms, end_ms
-
-
 def _record(counter: str, line: str, key: str, record: Table, size: int, *, zone: bool) -> Item:
     counts = {str(count.get("name")): count.get("value") for count in tables(record.get("counts"))}
     try:
-        start_ms, end_ms = _interval(record)
+        start_ms, end_ms = interval(record.get("from"), record.get("to"))
         if zone:
             persons = whole(counts.get("balance"))
             return Ignored("no balance") if persons is None else Occupancy(counter, line, end_ms, persons)
@@ -168,14 +147,9 @@ def _event(counter: str, frame: Table, event: Table, kinds: Mapping[str, str], s
         line = name(about.get("geometry_name")) or name(about.get("geometry_id")) or MAIN_LINE
     except Noise as noise:
         return Damaged(noise.reason, size)
-    key = _event_key(track, about.get("sequence_number"), about.get("geometry_id"), at_ms, forward)
+    key = event_key(track, about.get("sequence_number"), about.get("geometry_id"), at_ms, forward)
     ins, outs = (1, 0) if forward else (0, 1)
     return Crossings(counter, line, at_ms, at_ms + 1, ins, outs, key=key, basis=Basis.EVENT)
-
-
-def _event_key(*parts: object) -> str:
-    """A hash: track ids follow a person and are never stored."""
-    return blake2b(repr(parts).encode(errors="replace"), digest_size=12).hexdigest()
 
 
 def _status(part: Table) -> Status:

@@ -1,15 +1,27 @@
-"""Xovis 5.x over MQTT: options, and how its lines are told apart."""
+"""Xovis over MQTT, HTTP push and TCP, and its memory: options, and how its lines are told apart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import cast
 
 from pydantic import Field
 
-from drivers.xovis import codec
-from gateway.driver import Device, Family, Kind, LineOptions, Match, Message, Options
-from gateway.model import Basis, Item
+from drivers.xovis import codec, memory
+from drivers.xovis.stream import Objects
+from gateway.driver import (
+    Device,
+    Family,
+    Fetch,
+    Kind,
+    LineOptions,
+    Match,
+    Message,
+    Options,
+    Response,
+    Side,
+)
+from gateway.model import DEVICE, Basis, Damaged, Item
 
 
 class XovisOptions(Options):
@@ -19,7 +31,9 @@ class XovisOptions(Options):
         None, description="MQTT topic (or filter) that the sensor's connection publishes to"
     )
     serial: str | None = Field(
-        None, description="serial number the package must carry, when several sensors share a topic"
+        None,
+        description="serial number (firmware 3 and 4: the MAC) the package must carry, "
+        "when several sensors share a topic or link",
     )
 
 
@@ -30,10 +44,28 @@ class XovisLine(LineOptions):
 
 
 class Xovis:
-    """Messages: stateless."""
+    """Messages; over TCP a Stream, which holds less than one object; and a memory that can be asked."""
+
+    def __init__(self, device: Device) -> None:
+        self._counter = cast("XovisOptions", device.options).serial or DEVICE
+        self._objects = Objects()
 
     def decode(self, message: Message) -> Iterable[Item]:
         return codec.decode(message.payload)
+
+    def feed(self, data: bytes, at_ms: int, side: Side = Side.DEVICE) -> Iterable[Item]:  # noqa: ARG002 - packages tell their times
+        items: list[Item] = []
+        for found in self._objects.feed(data):
+            items += [found] if isinstance(found, Damaged) else codec.decode(found)
+        return items
+
+    def reopened(self, side: Side) -> None:  # noqa: ARG002 - a stream has one
+        self._objects.reopened()
+
+    def recall(self, from_ms: int, to_ms: int) -> Generator[Fetch, Response, Iterable[Item]]:
+        """In minutes, from the sensor's store."""
+        response = yield memory.question(from_ms, to_ms)
+        return [] if response.data is None else memory.answer(response.data, self._counter)
 
 
 def _match(device: Device) -> Match:
@@ -53,12 +85,12 @@ def _topics(device: Device) -> tuple[str, ...]:
 
 FAMILY = Family(
     name="xovis",
-    summary="Xovis sensors, firmware 5: JSON data push (logics, live data, status)",
+    summary="Xovis sensors: JSON data push (firmware 5, and bundles of 3 and 4), with their history",
     kind=Kind.MESSAGES,
-    over=frozenset({"mqtt", "push"}),
+    over=frozenset({"mqtt", "push", "tcp"}),
     options=XovisOptions,
     line_options=XovisLine,
-    open=lambda _device: Xovis(),
+    open=Xovis,
     match=_match,
     basis=Basis.DELTA,
     topics=_topics,

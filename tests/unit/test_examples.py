@@ -27,6 +27,7 @@ SECRETS = (
     "gateway.key",
     "portal.key",
     "camera.password",
+    "sensor.password",
     "push.password",
     "push.token",
     "bureau.token",

@@ -1,0 +1,112 @@
+"""A Xovis sensor on a real TCP stream and asked at its own store, with the real daemon in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway import app, config
+from gateway.clock import Clock
+from gateway.links import supervise
+from gateway.links.push import PushLink
+from gateway.links.supervise import Backoff
+from simulators.xovis import MINUTE_MS, Sensor, bundle
+
+SOON_S = 20.0
+TEXT = """
+[gateway]
+data_dir = "data"
+commit_interval_s = 0.02
+[site]
+id = "site"
+timezone = "Europe/Oslo"
+[windows]
+allowed_lateness_s = 0
+[http]
+listen = "127.0.0.1:0"
+[push]
+listen = "127.0.0.1:0"
+allow = ["127.0.0.1"]
+[link]
+stream = {{ over = "tcp", options = {{ host = "127.0.0.1", port = {tcp} }} }}
+store = {{ over = "pull", options = {{ url = "{url}", auth = "basic", username = "admin", password_file = "sensor.password" }} }}
+lan = {{ over = "push", options = {{ auth = "none" }} }}
+[counter]
+door = {{ link = "stream", driver = "xovis", logic = "Line 0", memory = "store" }}
+old = {{ link = "lan", driver = "xovis", serial = "80:1F:12:D5:30:DC" }}
+[zone]
+shop = {{ kind = "store", entrances = ["door", "old"] }}
+"""  # noqa: E501 - inline tables stay on one line
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(SOON_S):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise, "Backoff", lambda: Backoff(chance=lambda: 0.01))
+    monkeypatch.setattr("gateway.links.pull.RECALL_PAUSE_S", 0.01)
+    monkeypatch.setattr("gateway.links.pull.LOOK_S", 0.1)
+
+
+@contextlib.asynccontextmanager
+async def counting(folder: Path, sensor: Sensor) -> AsyncIterator[app.Gateway]:
+    (folder / "sensor.password").write_text("simulated\n")
+    (folder / "sensor.password").chmod(0o600)
+    path = folder / "gateway.toml"
+    path.write_text(TEXT.format(tcp=sensor.tcp_port, url=sensor.url))
+    async with app.gateway(config.load(path), Clock("always")) as daemon:
+        yield daemon
+
+
+def stored(daemon: app.Gateway, counter: str = "door") -> dict[int, tuple[int, int]]:
+    rows = daemon.reader.readings(0, 1 << 60)
+    return {row["start_ms"]: (row["ins"], row["outs"]) for row in rows if row["counter"] == counter}
+
+
+def hour_ago() -> int:
+    now_ms = Clock("always").wall_ms()
+    return now_ms - now_ms % MINUTE_MS - 60 * MINUTE_MS
+
+
+async def test_what_a_lost_stream_cost_comes_from_the_store(tmp_path: Path) -> None:
+    first_ms = hour_ago()
+    async with Sensor() as sensor, counting(tmp_path, sensor) as daemon:
+        await until(lambda: sensor.dialled)
+        sensor.test()
+        sensor.count(first_ms, 3, 1)
+        sensor.count(first_ms + MINUTE_MS, 2, 0)
+        await until(lambda: len(stored(daemon)) == 2)
+        sensor.say(b'{"logics_data":{"package_info":{"id":3')
+        await sensor.vanish()
+        for minute in range(2, 6):
+            sensor.count(first_ms + minute * MINUTE_MS, minute, 7)  # nobody hears it
+        await sensor.listen()
+        await until(lambda: sensor.dialled)
+        sensor.count(first_ms + 6 * MINUTE_MS, 1, 1)
+        await until(lambda: stored(daemon) == sensor.minutes)
+        assert len(stored(daemon)) == 7
+
+
+async def test_a_bundle_of_old_firmware_is_pushed(tmp_path: Path) -> None:
+    first_ms = hour_ago()
+    first = datetime.fromtimestamp(first_ms / 1000, timezone(timedelta(hours=2)))
+    minute = (first.isoformat(), (first + timedelta(minutes=1)).isoformat(), 5, 4)
+    async with Sensor() as sensor, counting(tmp_path, sensor) as daemon:
+        (lan,) = [link for link in daemon.links if isinstance(link, PushLink)]
+        await until(lambda: lan._listener.address)
+        assert lan._listener.address
+        url = f"http://127.0.0.1:{lan._listener.address[1]}/push/lan"
+        body = bundle("80:1F:12:D5:30:DC", [minute])
+        async with aiohttp.ClientSession() as client, client.post(url, json=body) as answer:
+            assert answer.status == 200
+        assert stored(daemon, "old") == {first_ms: (5, 4)}
