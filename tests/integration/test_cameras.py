@@ -1,0 +1,216 @@
+"""Cameras that push or are asked, on real sockets with the real store; gaps come from their own memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import aiohttp
+import pytest
+
+from gateway import app, config
+from gateway.clock import Clock
+from gateway.links.push import PushLink
+from simulators import axis, hikvision, timing
+from simulators.camera import Camera
+from simulators.portal import seeded
+
+SOON_S = 20.0
+MINUTE, QUARTER, HOUR, DAY = 60_000, 900_000, 3_600_000, 86_400_000
+OSLO = ZoneInfo("Europe/Oslo")
+TEXT = """
+[gateway]
+data_dir = "data"
+commit_interval_s = 0.02
+[site]
+id = "site"
+timezone = "Europe/Oslo"
+[windows]
+allowed_lateness_s = 0
+[http]
+listen = "127.0.0.1:0"
+[push]
+listen = "127.0.0.1:0"
+allow = ["127.0.0.1"]
+[link]
+cameras = {{ over = "push", options = {{ auth = "none" }} }}
+north = {{ over = "pull", options = {{ url = "{axis}" }} }}
+door = {{ over = "pull", options = {{ url = "{hikvision}" }} }}
+south = {{ over = "pull", options = {{ url = "{tvpc}", poll_s = 0.05 }} }}
+[counter]
+north = {{ link = "cameras", driver = "axis", serial = "ACCC8EF3D92E", memory = "north" }}
+door = {{ link = "cameras", driver = "hikvision", serial = "24:28:fd:f3:3a:11", memory = "door" }}
+south = {{ link = "south", driver = "axis-tvpc", look_back_s = 1800 }}
+[zone]
+mall = {{ kind = "mall", entrances = ["north", "door", "south"] }}
+"""
+MAC = "24:28:fd:f3:3a:11"
+
+
+class Ahead(Clock):
+    """Time passes when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__("always")
+        self.ahead_ms = 0
+
+    def wall_ms(self) -> int:
+        return super().wall_ms() + self.ahead_ms
+
+    def mono_ms(self) -> int:
+        return super().mono_ms() + self.ahead_ms
+
+
+class Same(timing.Clock):
+    """The cameras' clocks agree with ours."""
+
+    def __init__(self, clock: Ahead) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def now_ms(self) -> int:
+        return self._clock.wall_ms()
+
+
+class Around:
+    """The daemon and its cameras: north pushes minutes, door quarters, south is asked."""
+
+    def __init__(
+        self, daemon: app.Gateway, clock: Ahead, cameras: dict[str, Camera], web: aiohttp.ClientSession
+    ):
+        self.daemon, self.clock, self.cameras, self._web = daemon, clock, cameras, web
+
+    async def push(self, body: Any, kind: str | None = None) -> int:
+        link = next(link for link in self.daemon.links if isinstance(link, PushLink))
+        address = link._listener.address
+        assert address
+        url = f"http://127.0.0.1:{address[1]}/push/cameras"
+        async with self._web.post(url, data=body, headers={"Content-Type": kind} if kind else None) as answer:
+            return answer.status
+
+    async def push_newest(self) -> None:
+        """What each camera pushes at this time: its last minute, its last quarter."""
+        now_ms = self.clock.wall_ms()
+        minute, quarter = now_ms // MINUTE * MINUTE, now_ms // QUARTER * QUARTER
+        north = self.cameras["north"].record(minute - MINUTE, minute)
+        assert await self.push(axis.retail_data("accc8ef3d92e", [north]), "application/json") == 200
+        door = self.cameras["door"].record(quarter - QUARTER, quarter)
+        assert await self.push(hikvision.window(MAC, door, OSLO), "application/xml") == 200
+
+    def told(self, counter: str) -> list[tuple[int, int, int, int]]:
+        rows = self.daemon.reader.readings(0, 1 << 60)
+        return [
+            (row["start_ms"], row["end_ms"], row["ins"], row["outs"])
+            for row in rows
+            if row["counter"] == counter
+        ]
+
+    def truth(self, counter: str, from_ms: int, to_ms: int, step_ms: int) -> list[tuple[int, int, int, int]]:
+        camera = self.cameras[counter]
+        return [camera.record(at, at + step_ms) for at in range(from_ms, to_ms, step_ms)]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memories are asked without a pause."""
+    monkeypatch.setattr("gateway.links.pull.RECALL_PAUSE_S", 0.01)
+    monkeypatch.setattr("gateway.links.pull.LOOK_S", 0.05)
+
+
+@contextlib.asynccontextmanager
+async def counting(folder: Path) -> AsyncIterator[Around]:
+    """Five minutes and a half past an hour, with cameras that remember ten days."""
+    clock = Ahead()
+    clock.ahead_ms = HOUR - clock.wall_ms() % HOUR + 5 * MINUTE + MINUTE // 2
+    since_ms = clock.wall_ms() - 10 * DAY
+    async with contextlib.AsyncExitStack() as stack:
+        cameras = {
+            name: await stack.enter_async_context(
+                Camera(seeded(seed, 3), serial, OSLO, since_ms, clock=Same(clock))
+            )
+            for seed, (name, serial) in enumerate(
+                {"north": "ACCC8EF3D92E", "door": "door", "south": "00408CAC512B"}.items()
+            )
+        }
+        path = folder / "gateway.toml"
+        addresses = {"axis": "north", "hikvision": "door", "tvpc": "south"}
+        path.write_text(TEXT.format(**{word: cameras[name].url for word, name in addresses.items()}))
+        daemon = await stack.enter_async_context(app.gateway(config.load(path), clock))
+        web = await stack.enter_async_context(aiohttp.ClientSession())
+        around = Around(daemon, clock, cameras, web)
+        await until(lambda: all(link.state.up for link in daemon.links if link.id in ("cameras", "south")))
+        yield around
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(SOON_S):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+async def test_what_is_pushed_is_stored_and_what_is_no_count_is_answered(tmp_path: Path) -> None:
+    async with counting(tmp_path) as around:
+        await around.push_newest()
+        now_ms = around.clock.wall_ms()
+        minute, quarter = now_ms // MINUTE * MINUTE, now_ms // QUARTER * QUARTER
+        assert around.told("north") == around.truth("north", minute - MINUTE, minute, MINUTE)
+        assert around.told("door") == around.truth("door", quarter - QUARTER, quarter, QUARTER)
+        await around.push_newest()  # again: replaced by the same
+        assert await around.push(axis.retail_data("accc8ef3d92e", ()), "application/json") == 200
+        assert await around.push(hikvision.heartbeat(MAC), "application/xml") == 200
+        assert (len(around.told("north")), len(around.told("door"))) == (1, 1)
+        assert await around.push(b"<!DOCTYPE a><EventNotificationAlert/>", "application/xml") == 422
+        assert around.daemon.reader.books().balanced
+
+
+async def test_a_picture_beside_the_alert_is_let_go(tmp_path: Path) -> None:
+    async with counting(tmp_path) as around:
+        quarter = around.clock.wall_ms() // QUARTER * QUARTER
+        record = around.cameras["door"].record(quarter - QUARTER, quarter)
+        form = aiohttp.FormData(default_to_multipart=True)
+        form.add_field(
+            "PeopleCounting", BytesIO(hikvision.window(MAC, record, OSLO)), content_type="application/xml"
+        )
+        form.add_field("picture", BytesIO(bytes(200_000)), filename="picture.jpg", content_type="image/jpeg")
+        assert await around.push(form()) == 200
+        assert around.told("door") == [record]
+
+
+async def test_quarters_of_an_application_are_counted_and_its_sum_is_not(tmp_path: Path) -> None:
+    async with counting(tmp_path) as around:
+        now_ms = around.clock.wall_ms()
+        quarter = now_ms // QUARTER * QUARTER
+        await until(lambda: around.told("south"))
+        assert around.told("south") == around.truth("south", quarter - 2 * QUARTER, quarter, QUARTER)
+        assert "GET /local/tvpc/.api?live-sum.json" in around.cameras["south"].asked
+        assert around.daemon.reader.books().balanced
+
+
+async def test_after_a_day_and_a_half_every_gap_is_filled_from_the_cameras_and_equals_truth(
+    tmp_path: Path,
+) -> None:
+    async with counting(tmp_path) as around:
+        first_ms = around.clock.wall_ms()
+        await around.push_newest()
+        await until(lambda: around.told("south"))
+        around.clock.ahead_ms += 36 * HOUR
+        await around.push_newest()
+        last_ms = around.clock.wall_ms()
+        minutes = first_ms // MINUTE * MINUTE - MINUTE, last_ms // MINUTE * MINUTE
+        begun, ended = first_ms // HOUR * HOUR, last_ms // HOUR * HOUR
+        quarters = first_ms // QUARTER * QUARTER - 2 * QUARTER, last_ms // QUARTER * QUARTER
+        await until(lambda: len(around.told("north")) == (minutes[1] - minutes[0]) // MINUTE)
+        await until(lambda: len(around.told("south")) == (quarters[1] - quarters[0]) // QUARTER)
+        pushed = around.truth("door", begun - QUARTER, begun, QUARTER)
+        hours = around.truth(
+            "door", begun, ended, HOUR
+        )  # the last of them takes the place of its last quarter
+        await until(lambda: around.told("door") == pushed + hours)
+        assert around.told("north") == around.truth("north", *minutes, MINUTE)
+        assert around.told("south") == around.truth("south", *quarters, QUARTER)
+        assert around.daemon.reader.books().balanced
