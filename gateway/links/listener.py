@@ -34,6 +34,7 @@ ARRIVE_S = 30.0  # from the head of a request to the end of its body
 LINGER_S = 5.0  # what comes after a refusal is read and dropped, so that the refusal is heard
 STOP_S = 2.0
 MAX_HEARD = 256  # refusals already told to the log
+GONE = (web.RequestPayloadError, ConnectionError, RuntimeError)  # the last is said of what we cut ourselves
 PATH = "/push/"
 METHODS = ("POST", "PUT")
 KINDS = {b"{": "application/json", b"<": "application/xml"}  # of an answer, by how it begins
@@ -152,7 +153,7 @@ class Listener:
         response = refusal.response()
         if not request.content.is_eof():
             response.force_close()
-            with suppress(TimeoutError, ConnectionError, web.RequestPayloadError):
+            with suppress(TimeoutError, *GONE):
                 await response.prepare(request)
                 await response.write_eof()
                 async with asyncio.timeout(self._linger_s):
@@ -218,7 +219,7 @@ class Listener:
                         raise not_now("too much is under way")
         except TimeoutError:
             raise Refusal(408, "the body did not come in time") from None
-        except (web.RequestPayloadError, ConnectionError):
+        except GONE:
             raise Refusal(400, "the body was cut off") from None
         finally:
             self._held -= len(body)

@@ -523,6 +523,23 @@ async def test_a_body_in_broken_pieces_is_no_news(broken: bytes, caplog: pytest.
         assert not [one for one in caplog.records if one.levelname == "ERROR"]
 
 
+async def test_a_slow_body_that_makes_room_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    async with rig(connections=5) as around:
+        slow = [await around.dial() for _ in range(5)]
+        for _, writer in slow:
+            writer.write(head(10) + b"{")
+            await writer.drain()
+        crowd = [await around.dial() for _ in range(20)]
+        for _, writer in crowd:
+            writer.write(head(10) + b"{")
+            with suppress(ConnectionError):
+                await writer.drain()
+        await until(lambda: all(reader.at_eof() for reader, _ in slow))
+        await _bring(*await around.dial())
+        assert around.ingest.persons == [1]
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
 async def test_a_counter_that_goes_away_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
     async with rig() as around:
         for body in (b"", b'{"ins"'):
