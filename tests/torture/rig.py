@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -150,12 +151,18 @@ class Feeder:
         body = json.dumps({"c": counter, "s": key[1], "e": key[1] + STEP_MS, "i": ins, "o": outs})
         self._mids[self._client.publish(f"doors/{counter}", body, qos=1).mid] = key
 
-    def stop(self, within_s: float = 30) -> None:
-        """Stop sending and wait until everything sent is acknowledged."""
+    def _fewer_than(self, left: int) -> bool:
+        return self._settled() or len(self._mids) < left
+
+    def stop(self, patience_s: float = 30) -> None:
+        """Stop sending and wait until everything sent is acknowledged, for as long as that goes on."""
         self._stop.set()
         self._thread.join()
         assert self._next < time.time() * 1000, "readings of the future are refused, not lost: begin earlier"
-        wait_until(self._settled, within_s, "the broker's acknowledgements")
+        left = len(self._mids)
+        while not self._settled():
+            wait_until(partial(self._fewer_than, left), patience_s, "one more PUBACK")
+            left = len(self._mids)
         self._client.disconnect()
         self._client.loop_stop()
 
