@@ -43,6 +43,11 @@ class Passage:
     outs: int
     net: int  # modulo 2**32
 
+    @property
+    def came_round(self) -> bool:
+        """One total has, more often than the other, since there was power."""
+        return (self.net - self.ins + self.outs) % NET_MODULUS != 0
+
     def goes_on_from(self, earlier: Passage) -> bool:
         """Whether persons alone came between: a total that comes round leaves net alone, a reset does not."""
         ins, outs = (self.ins - earlier.ins) % MODULUS, (self.outs - earlier.outs) % MODULUS

@@ -82,7 +82,7 @@ class Terabee:
     def _meaning(self, found: Passage | Distance, at_ms: int) -> Iterable[Item]:
         if isinstance(found, Distance):
             return self._alive(found, at_ms)
-        known = self._last is not None and found.goes_on_from(self._last)
+        known = found.came_round or (self._last is not None and found.goes_on_from(self._last))
         self._likely, self._last = found.size, found
         self._sensor = DEVICE if found.sensor is None else str(found.sensor)
         return [

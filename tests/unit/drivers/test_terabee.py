@@ -61,6 +61,7 @@ def test_passages_as_in_the_manuals(name: str) -> None:
             told["count_in"],
             told["count_out"],
             epoch=sensor or "",
+            modulus=65536 if name == "pc-rolled" else None,
         )
     ]
 
@@ -109,6 +110,12 @@ def test_what_nobody_saw_is_not_taken_for_totals_that_came_round(lost: str) -> N
     else:
         sensor = Sensor(8)
     assert moduli(list(driver.feed(sensor.cross(2)[1], 0))) == [None]
+
+
+def test_a_net_that_is_not_the_difference_proves_that_a_total_came_round_unseen() -> None:
+    sensor, driver = Sensor(7, [65_534, 300], 65_234), opened()
+    sensor.cross(5)
+    assert moduli(list(driver.feed(sensor.cross(1)[0], 0))) == [65536]
 
 
 def test_distances_are_signs_of_life_told_now_and_then() -> None:
