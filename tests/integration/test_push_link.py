@@ -523,20 +523,22 @@ async def test_a_body_in_broken_pieces_is_no_news(broken: bytes, caplog: pytest.
         assert not [one for one in caplog.records if one.levelname == "ERROR"]
 
 
-async def test_a_slow_body_that_makes_room_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
-    async with rig(connections=5) as around:
-        slow = [await around.dial() for _ in range(5)]
-        for _, writer in slow:
-            writer.write(head(10) + b"{")
-            await writer.drain()
-        crowd = [await around.dial() for _ in range(20)]
-        for _, writer in crowd:
-            writer.write(head(10) + b"{")
-            with suppress(ConnectionError):
-                await writer.drain()
-        await until(lambda: all(reader.at_eof() for reader, _ in slow))
-        await _bring(*await around.dial())
-        assert around.ingest.persons == [1]
+async def test_a_connection_that_we_cut_ourselves_is_no_news(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = Listener._read
+
+    async def cut(listener: Listener, request: Any, limit: int) -> bytes:
+        request.protocol.force_close()
+        return await read(listener, request, limit)
+
+    monkeypatch.setattr(Listener, "_read", cut)
+    async with rig() as around:
+        reader, writer = await around.dial()
+        writer.write(head(10))
+        with suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), SOON_S) == b""
+    assert [one.levelname for one in caplog.records if "cut off" in one.getMessage()] == ["WARNING"]
     assert not [one for one in caplog.records if one.levelname == "ERROR"]
 
 
