@@ -15,6 +15,7 @@ from gateway.model import Damaged, DamageReason
 
 PIECE_BYTES = 1024
 LONGEST_LINE = 256  # characters that are kept of a line
+LONGEST_HEAD = 16  # bytes of a command before its payload
 LARGEST_PAYLOAD = 1 << 20  # more is damage: it would swallow the receipts that follow
 LONGEST_TEXT_PARAMETER = 255  # of a barcode or tab list that ends with NUL
 WIDEST_COLUMN = 2400  # dots of one bit image line
@@ -68,9 +69,21 @@ class Parser:
     def __init__(self) -> None:
         self._line = bytearray()
         self._events: list[Event] = []
+        self._begin()
+
+    def _begin(self) -> None:
         self._held = bytearray()
+        self._taken = 0  # bytes of the command in progress, but for those held
         self._steps = self._run()
         self._wanted = next(self._steps)
+
+    def give_up(self) -> int:
+        """The payload in progress is over. Returns its bytes; 0 if there is none, and then nothing changes."""
+        taken = self._taken + len(self._held)
+        if taken <= LONGEST_HEAD:
+            return 0
+        self._begin()
+        return taken
 
     def feed(self, data: bytes) -> Iterator[Event]:
         at = 0
@@ -81,12 +94,14 @@ class Parser:
             if len(self._held) == self._wanted:
                 whole = bytes(self._held)
                 self._held.clear()
+                self._taken += len(whole)
                 self._wanted = self._steps.send(whole)
                 yield from self._events
                 self._events.clear()
 
     def _run(self) -> Generator[int, bytes, None]:
         while True:
+            self._taken = 0
             byte = (yield 1)[0]
             if byte in FIXED:
                 yield from self._command(byte)

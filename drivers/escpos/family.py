@@ -37,6 +37,7 @@ NO_TOTAL = Ignored("print without a total: no receipt")
 LEFT_OUT = Ignored("copy, training or report")
 NOTHING = Ignored("receipt over nothing")
 KICKED = Ignored("drawer opened")
+PAUSE_MS = 10_000  # a payload that pauses longer was none, or the printer waits for paper
 
 
 class EscposOptions(Options):
@@ -104,13 +105,14 @@ class Escpos:
         self._parser = Parser()
         self._two_sided = False
         self._cut_off: list[Item] = []  # not told yet
+        self._heard_ms = 0
         self._begin()
 
     def _begin(self) -> None:
         self._printed = self._has_total = self._is_return = self._left_out = False
         self._minor: int | None = None
 
-    def feed(self, data: bytes, at_ms: int, side: Side = Side.DEVICE) -> list[Item]:  # noqa: ARG002
+    def feed(self, data: bytes, at_ms: int, side: Side = Side.DEVICE) -> list[Item]:
         if side is Side.HOST and not self._two_sided:
             self._two_sided = True  # what came until now was the printer's
             self._parser = Parser()
@@ -118,6 +120,9 @@ class Escpos:
         if self._two_sided and side is Side.DEVICE:
             return []
         items, self._cut_off = self._cut_off, []
+        if not 0 <= at_ms - self._heard_ms <= PAUSE_MS and (given_up := self._parser.give_up()):
+            items.append(Damaged(DamageReason.LENGTH, given_up))
+        self._heard_ms = at_ms
         return items + [item for event in self._parser.feed(data) for item in self._take(event)]
 
     def reopened(self, side: Side) -> None:

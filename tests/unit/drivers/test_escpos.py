@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from drivers.escpos.codec import LARGEST_PAYLOAD
-from drivers.escpos.family import Escpos
+from drivers.escpos.family import PAUSE_MS, Escpos
 from gateway.driver import Device, Side, Site, load_family
 from gateway.model import Damaged, DamageReason, Ignored, Item, Transactions
 
@@ -74,6 +74,31 @@ def test_a_port_lost_inside_a_raster_does_not_swallow_the_receipts_after_it() ->
     for side in Side:
         driver.reopened(side)
     assert sales(hear(RECEIPT, driver)) == [(1, 0, 1000), (1, 0, 3900)]
+
+
+def test_a_payload_that_never_comes_swallows_no_receipt_after_a_pause() -> None:
+    """Noise, or the middle of a logo, may look like the head of a megabyte."""
+    driver = opened()
+    assert list(driver.feed(b"\x1d\x38\x4c\xff\xff\x0f\x00" + b"\x55" * 100, 0)) == []
+    assert list(driver.feed(RECEIPT, PAUSE_MS)) == []
+    items = list(driver.feed(RECEIPT, 3 * PAUSE_MS))
+    assert items[0] == Damaged(DamageReason.LENGTH, 7 + 100 + len(RECEIPT))
+    assert sales(items) == [(1, 0, 3900)]
+
+
+@pytest.mark.parametrize("at", range(len(RECEIPT)))
+def test_a_printer_that_waits_for_paper_makes_no_second_receipt(at: int) -> None:
+    driver = opened()
+    items = [*driver.feed(RECEIPT[:at], 0), *driver.feed(RECEIPT[at:], 3 * PAUSE_MS)]
+    assert sales(items) == [(1, 0, 3900)]
+
+
+def test_a_logo_that_waits_for_paper_makes_no_second_receipt() -> None:
+    driver = opened()
+    logo = b"\x1d\x76\x30\x00" + bytes([72, 0, 0, 1]) + CUT * (72 * 256 // 3)
+    heard = b"Totalt 39,00\n" + logo + b"Tack!\n" + CUT
+    items = [*driver.feed(heard[:999], 0), *driver.feed(heard[999:], 3 * PAUSE_MS)]
+    assert sales(items) == [(1, 0, 3900)]
 
 
 def test_a_print_cut_off_before_its_total_is_no_receipt_and_marks_no_other() -> None:
