@@ -74,6 +74,12 @@ class _Builder:
             siblings[name] = [before, element]
 
 
+def inner(element: Element, name: str) -> list[Element]:
+    """The elements of one name that stand in this one: none, one or several."""
+    found = element.get(name)
+    return [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, Element)]
+
+
 def parse_xml(payload: bytes) -> Element:
     """The outermost element. Raises Noise: syntax (also for any document type), length."""
     parser, builder = expat.ParserCreate(), _Builder()

@@ -116,6 +116,7 @@ SAMPLES = {
     "axis-tvpc": Sample(
         {}, _first_payload("axis_people_counter.json"), b"GET /local/tvpc/.api?live-sum.json"
     ),
+    "brickstream": Sample({}, _first_body("brickstream_xml.json")),
     "cleancash": Sample({}, _said("serial-pos-control-units.json", "cleancash", "sale")),
     # vendor manual: channel 0 of module 01 stands at hexadecimal 1E
     "dcon": Sample({}, b">0000001E\r", b"#010\r"),

@@ -1,0 +1,1 @@
+"""Brickstream sensors: XML metrics by HTTP push."""
