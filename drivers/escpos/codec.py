@@ -78,7 +78,7 @@ class Parser:
         self._wanted = next(self._steps)
 
     def give_up(self) -> int:
-        """The payload in progress is over. Returns its bytes; 0 if there is none, and then nothing changes."""
+        """The payload in progress is over. Returns its bytes; 0 if there is none: nothing changes then."""
         taken = self._taken + len(self._held)
         if taken <= LONGEST_HEAD:
             return 0
