@@ -61,8 +61,10 @@ WRONG = {
     "a mistyped table": ('[clok]\ntrust = "rtc"', "clok: unknown key (did you mean clock?)"),
     "a mistyped key": ("[windows]\nsize = 900", "windows.size: unknown key (did you mean size_s?)"),
     "a push port on the page's": (
-        '[http]\nlisten = "127.0.0.1:81"\n[push]\nlisten = "127.0.0.1:81"\nallow = ["127.0.0.1"]\n'
-        '[link.lan]\nover = "push"\noptions = { auth = "none" }',
+        (
+            '[http]\nlisten = "127.0.0.1:81"\n[push]\nlisten = "127.0.0.1:81"\nallow = ["127.0.0.1"]\n'
+            '[link.lan]\nover = "push"\noptions = { auth = "none" }'
+        ),
         "push.listen: [http] has this address and port",
     ),
     "counters that push without a port": (
@@ -106,9 +108,11 @@ WRONG = {
         'link.a.options.path: must be absolute, not "receipts"',
     ),
     "two links that take the same files": (
-        "[link]\n"
-        'a = { over = "folder", options = { path = "/srv/in", pattern = "*.csv" } }\n'
-        'b = { over = "folder", options = { path = "/srv/in/", pattern = "*.csv" } }',
+        (
+            "[link]\n"
+            'a = { over = "folder", options = { path = "/srv/in", pattern = "*.csv" } }\n'
+            'b = { over = "folder", options = { path = "/srv/in/", pattern = "*.csv" } }'
+        ),
         "link.b.options.pattern: link a takes these files too",
     ),
     "a mistyped kind of link": ('[link.a]\nover = "serail"', "(did you mean serial?)"),
