@@ -23,6 +23,7 @@ from simulators.portal import seeded
 SOON_S = 20.0
 MINUTE, QUARTER, HOUR, DAY = 60_000, 900_000, 3_600_000, 86_400_000
 OSLO = ZoneInfo("Europe/Oslo")
+NOON = 1_795_431_600_000  # 2026-11-23T12:00+01:00
 TEXT = """
 [gateway]
 data_dir = "data"
@@ -110,6 +111,17 @@ class Around:
             if row["counter"] == counter
         ]
 
+    def sums(self, counter: str) -> tuple[int, int]:
+        told = self.told(counter)
+        return sum(row[2] for row in told), sum(row[3] for row in told)
+
+    async def later(self, span_ms: int) -> None:
+        """Time passes, and the camera that is asked has been heard since."""
+        self.clock.ahead_ms += span_ms
+        asked = self.cameras["south"].asked
+        enough = len(asked) + 6
+        await until(lambda: len(asked) > enough)
+
     def truth(self, counter: str, from_ms: int, to_ms: int, step_ms: int) -> list[tuple[int, int, int, int]]:
         camera = self.cameras[counter]
         return [camera.record(at, at + step_ms) for at in range(from_ms, to_ms, step_ms)]
@@ -123,10 +135,10 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextlib.asynccontextmanager
-async def counting(folder: Path) -> AsyncIterator[Around]:
-    """Five minutes and a half past an hour, with cameras that remember ten days."""
+async def counting(folder: Path, text: str = TEXT) -> AsyncIterator[Around]:
+    """Five minutes and a half past noon, with cameras that remember ten days."""
     clock = Ahead()
-    clock.ahead_ms = HOUR - clock.wall_ms() % HOUR + 5 * MINUTE + MINUTE // 2
+    clock.ahead_ms = NOON + 5 * MINUTE + MINUTE // 2 - clock.wall_ms()
     since_ms = clock.wall_ms() - 10 * DAY
     async with contextlib.AsyncExitStack() as stack:
         cameras = {
@@ -139,7 +151,7 @@ async def counting(folder: Path) -> AsyncIterator[Around]:
         }
         path = folder / "gateway.toml"
         addresses = {"axis": "north", "hikvision": "door", "tvpc": "south"}
-        path.write_text(TEXT.format(**{word: cameras[name].url for word, name in addresses.items()}))
+        path.write_text(text.format(**{word: cameras[name].url for word, name in addresses.items()}))
         daemon = await stack.enter_async_context(app.gateway(config.load(path), clock))
         web = await stack.enter_async_context(aiohttp.ClientSession())
         around = Around(daemon, clock, cameras, web)
@@ -207,10 +219,26 @@ async def test_after_a_day_and_a_half_every_gap_is_filled_from_the_cameras_and_e
         await until(lambda: len(around.told("north")) == (minutes[1] - minutes[0]) // MINUTE)
         await until(lambda: len(around.told("south")) == (quarters[1] - quarters[0]) // QUARTER)
         pushed = around.truth("door", begun - QUARTER, begun, QUARTER)
-        hours = around.truth(
-            "door", begun, ended, HOUR
-        )  # the last of them takes the place of its last quarter
+        # the last hour takes the place of the quarter that was pushed of it
+        hours = around.truth("door", begun, ended, HOUR)
         await until(lambda: around.told("door") == pushed + hours)
         assert around.told("north") == around.truth("north", *minutes, MINUTE)
         assert around.told("south") == around.truth("south", *quarters, QUARTER)
+        assert around.daemon.reader.books().balanced
+
+
+async def test_totals_where_a_line_counts_by_them_also_over_midnight(tmp_path: Path) -> None:
+    text = TEXT.replace('memory = "door" }}', 'basis = "total" }}')
+    text = text.replace("look_back_s = 1800 }}", 'basis = "total", max_per_s = 0 }}')  # hours pass at once
+    async with counting(tmp_path, text) as around:
+        start_ms = around.clock.wall_ms()
+        for at_ms, ins, outs in ((start_ms - 40_000, 70, 75), (start_ms - 20_000, 72, 75)):
+            assert await around.push(hikvision.running(MAC, at_ms, ins, outs, OSLO), "application/xml") == 200
+        assert [row[2:] for row in around.told("door")] == [(2, 0)]
+        await around.later(11 * HOUR)
+        evening = around.sums("south")
+        await around.later(2 * HOUR)  # what crosses from 23:05 to midnight is in no sum that is asked for
+        around.clock.ahead_ms += HOUR
+        _, _, ins, outs = around.cameras["south"].record(NOON + 12 * HOUR, NOON + 14 * HOUR + 5 * MINUTE)
+        await until(lambda: around.sums("south") == (evening[0] + ins, evening[1] + outs))
         assert around.daemon.reader.books().balanced
