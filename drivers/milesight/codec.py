@@ -25,14 +25,19 @@ from gateway.model import (
 
 EMPTY = Ignored("empty message")
 STRANGE = Ignored("neither a report nor an uplink")
+MODEL_MISSING = "a LoRaWAN sensor, not counted: its model is not configured"
 
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """What the payload does not tell: which model, and how long its report's period is (0: not said)."""
+    """What the payload does not tell: which model, and how long its report's period is (0: not said).
+
+    `camera`: it is configured as one that speaks JSON, so that its deltas count, and no totals.
+    """
 
     model: str | None = None
     report_ms: int = 0
+    camera: bool = False
 
 
 def decode(payload: bytes, sensor: Sensor) -> list[Item]:
@@ -55,9 +60,12 @@ def _told(body: object, size: int, sensor: Sensor) -> list[Item]:
     if reports.is_report(body):
         return reports.read(body, size)
     found = uplink.read(body)
-    if isinstance(found, Uplink):
-        return list(_items(found, frames.read(found.frame, sensor.model), sensor.report_ms))
-    return [found or STRANGE]
+    if not isinstance(found, Uplink):
+        return [found or STRANGE]
+    items = list(_items(found, frames.read(found.frame, sensor.model), sensor.report_ms))
+    if sensor.camera:
+        items.append(Status(found.device, found.at_ms, DeviceState.DEGRADED, MODEL_MISSING))
+    return items
 
 
 def _bare(payload: bytes, sensor: Sensor) -> list[Item]:

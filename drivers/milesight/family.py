@@ -48,7 +48,8 @@ class Milesight:
     def __init__(self, device: Device) -> None:
         options = cast("MilesightOptions", device.options)
         model = None if options.model == JSON else options.model
-        self._sensor = codec.Sensor(model, options.report_s * 1000)
+        configured = bool(device.lines or options.topic or options.serial)
+        self._sensor = codec.Sensor(model, options.report_s * 1000, camera=configured and model is None)
 
     def decode(self, message: Message) -> Iterable[Item]:
         return codec.decode(message.payload, self._sensor)

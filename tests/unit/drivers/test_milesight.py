@@ -166,6 +166,13 @@ def test_a_record_stored_before_the_clock_was_set_has_no_date() -> None:
     assert uplinked("20CE00000000000B000400", model="vs350") == [Ignored("stored before the clock was set")]
 
 
+def test_a_clock_that_was_never_set_leaves_it_to_the_network_server() -> None:
+    total, period = uplinked("0AEF00000000 04CC12001600 05CC13001400", model="vs360")
+    assert isinstance(total, Register)
+    assert isinstance(period, Crossings)
+    assert (total.at_ms, period.start_ms, period.basis) == (HEARD_MS, HEARD_MS, Basis.EVENT)
+
+
 def test_a_report_on_the_dot_is_dated_by_the_sensor() -> None:
     [period] = uplinked(FRAMES["vs360-on-the-dot"]["hex"], model="vs360", report_s=600)
     assert period == Crossings(
@@ -315,6 +322,14 @@ def test_a_camera_counts_by_its_periods_and_its_lines_have_numbers() -> None:
     assert FAMILY.basis_for(device) is Basis.DELTA
     assert FAMILY.match(device).counter == "6384E16179950009"
     assert FAMILY.match(device).lines == {"1": "left", "2": "right"}
+
+
+def test_a_lorawan_sensor_configured_as_a_camera_says_so() -> None:
+    [_, status] = uplinked("04CC12001600", topic="sensors/up")
+    assert isinstance(status, Status)
+    assert status.state is DeviceState.DEGRADED
+    assert "model" in status.detail
+    assert not of_kind(uplinked("04CC12001600", topic="sensors/up", model="vs350"), Status)
 
 
 def test_check_asks_for_the_model_behind_a_network_server() -> None:
