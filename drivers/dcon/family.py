@@ -9,10 +9,11 @@ from typing import cast
 
 from pydantic import Field, field_validator, model_validator
 
+from drivers import polled
 from drivers.dcon import codec
 from drivers.dcon.codec import Answer, Ask, Dialect, NotOurs, Question, Refused
-from gateway.driver import Device, Family, Kind, LineOptions, Match, Options, Request, Response
-from gateway.model import Basis, Damaged, DamageReason, DeviceState, Ignored, Item, Register, Status
+from gateway.driver import Device, Family, Kind, LineOptions, Options, Request, Response
+from gateway.model import Basis, Damaged, DamageReason, DeviceState, Ignored, Item, Status
 
 FACTORY_ADDRESS = "01"
 RUNNING_EVERY = 60  # polls between two questions whether the module still counts
@@ -240,29 +241,15 @@ class Dcon:
         return Status(question.address, None, DeviceState.DEGRADED, detail)
 
     def _registers(self, totals: dict[int, int], address: str) -> list[Item]:
-        """One register for each line, or one for each side where the two wrap at different values."""
-        registers: list[Item] = []
+        found: list[Item] = []
         for line in self._lines:
-            turns: dict[tuple[int | None, int], dict[str, int]] = {}
-            for side, channel in line.sides:
-                if channel in totals:
-                    turns.setdefault(self._channels[channel].turn, {})[side] = totals[channel]
-            epoch = f"{address}/{line.remapped}"
-            registers += [
-                Register(
-                    address,
-                    line.name,
-                    None,
-                    total_in=sides.get("total_in"),
-                    total_out=sides.get("total_out"),
-                    total_passes=sides.get("total_passes"),
-                    epoch=epoch,
-                    modulus=modulus,
-                    restart=restart,
-                )
-                for (modulus, restart), sides in turns.items()
+            sides = [
+                (side, totals[channel], *self._channels[channel].turn)
+                for side, channel in line.sides
+                if channel in totals
             ]
-        return registers
+            found += polled.registers(address, line.name, f"{address}/{line.remapped}", sides)
+        return found
 
 
 def _lines(device: Device) -> tuple[_Line, ...]:
@@ -276,11 +263,6 @@ def _lines(device: Device) -> tuple[_Line, ...]:
     )
 
 
-def _match(device: Device) -> Match:
-    """The driver already speaks of our lines."""
-    return Match(None, {name: name for name in device.lines})
-
-
 FAMILY = Family(
     name="dcon",
     summary="DCON / ADAM ASCII counter modules on RS-485 (I-7080, ADAM-4080, CB-7080): polled totals",
@@ -289,6 +271,6 @@ FAMILY = Family(
     options=DconOptions,
     line_options=DconLine,
     open=Dcon,
-    match=_match,
+    match=polled.match,
     basis=Basis.TOTAL,
 )

@@ -9,9 +9,10 @@ from typing import cast
 
 from pydantic import Field
 
+from drivers import polled
 from drivers.gate7e import codec
 from drivers.gate7e.codec import State
-from gateway.driver import Device, Family, Kind, LineOptions, Match, Options, Request, Response
+from gateway.driver import Device, Family, Kind, LineOptions, Options, Request, Response
 from gateway.model import Basis, Damaged, DeviceState, Ignored, Item, Register, Resets, Status
 
 MODULUS = 1 << 24
@@ -124,11 +125,6 @@ def _status(state: State, *, blocked: bool) -> Status:
     return Status(str(state.machine), None, worst, ", ".join(words))
 
 
-def _match(device: Device) -> Match:
-    """The driver already speaks of our lines."""
-    return Match(str(cast("GateOptions", device.options).address), {name: name for name in device.lines})
-
-
 FAMILY = Family(
     name="gate7e",
     summary="gate controllers asked with 7E, answering with 7F, on RS-485: polled totals of both sides",
@@ -137,7 +133,7 @@ FAMILY = Family(
     options=GateOptions,
     line_options=GateLine,
     open=Gate,
-    match=_match,
+    match=lambda device: polled.match(device, str(cast("GateOptions", device.options).address)),
     basis=Basis.TOTAL,
     resets=Resets.POWER,
 )

@@ -10,12 +10,13 @@ from typing import Annotated, Any, cast
 
 from pydantic import BeforeValidator, Field
 
+from drivers import polled
 from drivers.modbus import codec
 from drivers.modbus.codec import Asked, Echo, Framing, NotOurs, Question, Refused, Reply
 from drivers.modbus.lines import ModbusLine, line_problems, lines_of, missing, registers_of, turn_of
 from drivers.modbus.maps import MAPS
 from drivers.modbus.registers import Full, Image, Map, Place, questions
-from gateway.driver import Device, Family, Kind, Match, Options, Request, Response
+from gateway.driver import Device, Family, Kind, Options, Request, Response
 from gateway.errors import ConfigurationError
 from gateway.model import Basis, Damaged, DamageReason, DeviceState, Ignored, Item, Status
 
@@ -273,11 +274,6 @@ def _problems(device: Device) -> Sequence[str]:
     return problems
 
 
-def _match(device: Device) -> Match:
-    """The driver already speaks of our lines."""
-    return Match(None, {name: name for name in device.lines})
-
-
 FAMILY = Family(
     name="modbus",
     summary="Modbus turnstiles and pulse counters by a register map, RTU or TCP: polled totals",
@@ -286,7 +282,7 @@ FAMILY = Family(
     options=ModbusOptions,
     line_options=ModbusLine,
     open=Modbus,
-    match=_match,
+    match=polled.match,
     basis=Basis.TOTAL,
     problems=_problems,
 )

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from drivers import polled
 from drivers.modbus.registers import Full, Image, Map, Total
 from gateway.driver import Device, LineOptions
 from gateway.model import MAIN_LINE, Register
@@ -104,27 +105,12 @@ def _line_problems(line: ModbusLine, map_: Map) -> Sequence[str]:
 def registers_of(
     line: Line, totals: Mapping[str, int], turns: Mapping[str, Turn], map_: Map, counter: str
 ) -> list[Register]:
-    """One register, or one for each side where the two come round at different values."""
-    turned: dict[tuple[int | None, int], dict[str, int]] = {}
-    for side, name in line.sides:
-        if name in totals:
-            turn = turns[name]
-            turned.setdefault((turn.modulus, turn.restart), {})[side] = totals[name]
-    epoch = f"{counter}/{_places(line, map_)}"
-    return [
-        Register(
-            counter,
-            line.name,
-            None,
-            total_in=sides.get("total_in"),
-            total_out=sides.get("total_out"),
-            total_passes=sides.get("total_passes"),
-            epoch=epoch,
-            modulus=modulus,
-            restart=restart,
-        )
-        for (modulus, restart), sides in turned.items()
+    sides = [
+        (side, totals[name], turns[name].modulus, turns[name].restart)
+        for side, name in line.sides
+        if name in totals
     ]
+    return polled.registers(counter, line.name, f"{counter}/{_places(line, map_)}", sides)
 
 
 def _places(line: Line, map_: Map) -> str:
