@@ -148,6 +148,8 @@ VOICES = {  # make → module:class
     "milesight": "simulators.lorawan:Vs125Voice",
     "milesight-lora": "simulators.lorawan:Vs350Voice",
     "imbuildings": "simulators.lorawan:ImbuildingsVoice",
+    "irisys": "simulators.irisys:IrisysVoice",
+    "brickstream": "simulators.brickstream:BrickstreamVoice",
 }
 BY_TURNS = {"both": ("xovis", "json")}
 

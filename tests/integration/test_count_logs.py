@@ -1,0 +1,102 @@
+"""Irisys and Brickstream counters with all their troubles post to the real daemon: nobody counts twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter as Sums
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway import app, config
+from gateway.clock import Clock
+from gateway.links.push import PushLink
+from simulators.mqtt import Counter, voice
+
+SOON_S = 20.0
+MINUTE = 60_000
+TEXT = """
+[gateway]
+data_dir = "data"
+commit_interval_s = 0.02
+[site]
+id = "site"
+timezone = "Europe/Oslo"
+[windows]
+allowed_lateness_s = 0
+[http]
+listen = "127.0.0.1:0"
+[push]
+listen = "127.0.0.1:0"
+allow = ["127.0.0.1"]
+[link]
+lan = {{ over = "push", options = {{ auth = "none" }} }}
+[counter]
+sim-1 = {{ link = "lan", serial = "sim-1", {keys} }}
+sim-2 = {{ link = "lan", serial = "sim-2", {keys} }}
+[zone]
+shop = {{ kind = "store", entrances = ["sim-1", "sim-2"] }}
+"""
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(SOON_S):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def posting(folder: Path, keys: str) -> AsyncIterator[tuple[app.Gateway, aiohttp.ClientSession, str]]:
+    path = folder / "gateway.toml"
+    path.write_text(TEXT.format(keys=keys))
+    async with app.gateway(config.load(path), Clock("always")) as daemon, aiohttp.ClientSession() as client:
+        (lan,) = [link for link in daemon.links if isinstance(link, PushLink)]
+        await until(lambda: lan._listener.address)
+        assert lan._listener.address
+        yield daemon, client, f"http://127.0.0.1:{lan._listener.address[1]}/push/lan"
+
+
+def stored(daemon: app.Gateway) -> dict[tuple[str, str], int]:
+    sums: Sums[tuple[str, str]] = Sums()
+    for row in daemon.reader.readings(0, 1 << 60):
+        sums.update({(row["counter"], "in"): row["ins"] or 0, (row["counter"], "out"): row["outs"] or 0})
+    return dict(sums)
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("irisys", 'driver = "irisys", in = "In", out = "Out"'),
+        ("irisys", 'driver = "irisys", in = 0, out = 1, basis = "delta"'),
+        ("brickstream", 'driver = "brickstream", zone = "Door"'),
+    ],
+    ids=["totals", "deltas", "brickstream"],
+)
+async def test_late_double_and_overlapping_bodies_count_everybody_once(
+    tmp_path: Path, kind: str, keys: str
+) -> None:
+    now_ms = Clock("always").wall_ms()
+    first_ms = now_ms - now_ms % MINUTE - 120 * MINUTE
+    counters = [Counter(name, 3, voice(kind, 0, name), trouble=0.3) for name in ("sim-1", "sim-2")]
+    truth: Sums[tuple[str, str]] = Sums()
+    async with posting(tmp_path, keys) as (daemon, client, url):
+
+        async def post(counter: Counter, payload: bytes) -> None:
+            headers = {"Content-Type": counter.voice.content_type}
+            async with client.post(url, data=payload, headers=headers) as answer:
+                assert answer.status == 200
+
+        for counter in counters:  # the first total of a register is where counting begins
+            await post(counter, counter.tell([(first_ms - MINUTE, first_ms, 0, 0)]))
+            for start_ms in range(first_ms, first_ms + 60 * MINUTE, MINUTE):
+                record = counter.saw(start_ms, start_ms + MINUTE)
+                truth.update({(counter.name, "in"): record[2] + 1, (counter.name, "out"): record[3]})
+                for payload in counter.payloads((*record[:2], record[2] + 1, record[3])):
+                    await post(counter, payload)
+            for payload in counter.release(1000):
+                await post(counter, payload)
+        await until(lambda: stored(daemon) == dict(truth))
+    assert min(truth[counter.name, "in"] for counter in counters) >= 60
