@@ -48,7 +48,16 @@ def watch(demo: subprocess.Popen[bytes], days: float) -> list[tuple[float, float
 
 def main(days: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "simulators", "demo", "--speed", str(SPEED), "--folder", f"{folder}/centre"]
+        command = [
+            sys.executable,
+            "-m",
+            "simulators",
+            "demo",
+            "--speed",
+            str(SPEED),
+            "--folder",
+            f"{folder}/centre",
+        ]
         with open(f"{folder}/said", "wb") as said:
             demo = subprocess.Popen(command, stdout=said, stderr=said)
         try:

@@ -17,7 +17,7 @@ from typing import Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from gateway.errors import UnknownDriver
+from gateway.errors import BrokenDriver, UnknownDriver
 from gateway.model import Basis, Item, Resets
 
 ENTRY_POINTS = "counter_gateway.drivers"
@@ -214,8 +214,22 @@ def family_names() -> list[str]:
 
 
 def load_family(name: str) -> Family:
-    """The family `name`. Raises UnknownDriver, naming the known ones."""
+    """The family `name`. Raises UnknownDriver, naming the known ones, and BrokenDriver."""
     for point in metadata.entry_points(group=ENTRY_POINTS, name=name):
-        family: Family = point.load()
+        try:
+            family: Family = point.load()
+        except Exception as error:  # somebody else's package: whatever it raises is its own
+            raise BrokenDriver(f"driver {name} cannot be loaded: {type(error).__name__}: {error}") from error
         return family
     raise UnknownDriver(f"unknown driver {name!r}; known: {', '.join(family_names())}")
+
+
+def families() -> tuple[list[Family], list[str]]:
+    """All installed families by name; and of those that cannot be loaded, why."""
+    sound, broken = [], []
+    for name in family_names():
+        try:
+            sound.append(load_family(name))
+        except BrokenDriver as error:
+            broken.append(str(error))
+    return sound, broken

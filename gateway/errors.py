@@ -31,5 +31,9 @@ class BufferRefused(StoreError):
     """The buffer is not for this run: simulated and real counts never mix."""
 
 
+class BrokenDriver(GatewayError):
+    """An installed driver that cannot be loaded: its own fault, named; the others go on."""
+
+
 class UnknownDriver(GatewayError):
     """No entry point of that name."""

@@ -30,7 +30,7 @@ from gateway.driver import (
     family_names,
     load_family,
 )
-from gateway.errors import ConfigurationError, UnknownDriver
+from gateway.errors import BrokenDriver, ConfigurationError, UnknownDriver
 from gateway.items import to_line
 from gateway.model import MAIN_LINE, Damaged, Ignored, Item
 
@@ -163,7 +163,7 @@ def _input(file: str) -> bytes:
 def _bare(name: str, options_text: str | None) -> Decoder:
     try:
         family = load_family(name)
-    except UnknownDriver as error:
+    except (UnknownDriver, BrokenDriver) as error:
         raise click.UsageError(str(error)) from None
     given = {} if options_text is None else _options(options_text)
     try:

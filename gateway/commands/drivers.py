@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.commands import EXIT_WRONG
+from gateway.commands import EXIT_PROBLEM, EXIT_WRONG
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -20,20 +20,27 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
     """List the drivers, or show one with its options, units and defaults."""
-    from gateway.driver import family_names, load_family
-    from gateway.errors import UnknownDriver
+    from gateway.driver import families, load_family
+    from gateway.errors import GatewayError
 
+    if name is None:
+        _list(*families())
+        return
     try:
-        if name is not None:
-            _show(load_family(name))
-            return
-        families = [load_family(one) for one in family_names()]
-    except UnknownDriver as error:
+        _show(load_family(name))
+    except GatewayError as error:
         click.echo(str(error), err=True)
         sys.exit(EXIT_WRONG)
-    width = max((len(family.name) for family in families), default=0)
-    for family in families:
+
+
+def _list(sound: list[Family], broken: list[str]) -> None:
+    width = max((len(family.name) for family in sound), default=0)
+    for family in sound:
         click.echo(f"{family.name:<{width}}  {family.summary} (over {', '.join(sorted(family.over))})")
+    for words in broken:
+        click.echo(words, err=True)
+    if broken:
+        sys.exit(EXIT_PROBLEM)
 
 
 def _show(family: Family) -> None:

@@ -12,7 +12,7 @@ from gateway.config.files import Key, Merged
 from gateway.config.tables import ID, OVER, CounterTable, LineKeys, Table, TillTable
 from gateway.config.wording import hint, names_of, sentences, shown
 from gateway.driver import Device, Family, Kind, LineOptions, Site, family_names, load_family
-from gateway.errors import ConfigurationError, UnknownDriver
+from gateway.errors import BrokenDriver, ConfigurationError, UnknownDriver
 from gateway.model import MAIN_LINE, Basis, Resets
 
 POLLS_MISSED = 3  # answers further apart than this were not watched (semantics 10)
@@ -117,6 +117,9 @@ def _family(around: Surroundings, at: Key, raw: Mapping[str, Any]) -> Family | N
         around.merged.note((*at, "driver"), f'unknown driver "{name}"{near}; known: {", ".join(known)}')
         meant = near.removeprefix(" (did you mean ").removesuffix("?)")
         return load_family(meant) if meant else None
+    except BrokenDriver as error:
+        around.merged.note((*at, "driver"), str(error))
+        return None
     over = around.links.get(link, {}).get("over") if isinstance(link, str) else None
     if over in OVER and over not in family.over:
         ways = ", ".join(sorted(family.over))

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from gateway.config.links import LINK_OPTIONS
 from gateway.config.tables import ID, KEYED, SINGLE, CounterTable, LineKeys, Table
-from gateway.driver import Family, family_names, load_family
+from gateway.driver import Family, families
 from gateway.upstreams import DRIVERS, load_upstream
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -17,14 +17,14 @@ IDS = {"pattern": f"^{ID.pattern}$"}
 
 def schema() -> dict[str, Any]:
     """The whole file as one schema without references outside itself."""
-    families = [load_family(name) for name in family_names()]
+    sound, _ = families()
     tables: dict[str, Any] = {name: _object(model) for name, model in SINGLE.items()}
     tables["include"] = {"type": "array", "items": {"type": "string"}, "description": "files and globs"}
     tables["hours"] = {"type": "object", "additionalProperties": {"type": "object"}}
     tables["mapping"] = {"type": "object", "additionalProperties": {"type": "object"}}
     tables["link"] = _keyed([_with(KEYED["link"], "over", *one) for one in LINK_OPTIONS.items()])
-    tables["counter"] = _keyed([_member(family, CounterTable) for family in families])
-    tables["till"] = _keyed([_member(family, KEYED["till"]) for family in families])
+    tables["counter"] = _keyed([_member(family, CounterTable) for family in sound])
+    tables["till"] = _keyed([_member(family, KEYED["till"]) for family in sound])
     tables["zone"] = _keyed([_object(KEYED["zone"])])
     upstreams = [(name, load_upstream(name).options) for name in sorted(DRIVERS)]
     tables["upstream"] = _keyed([_with(KEYED["upstream"], "driver", *one) for one in upstreams])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from gateway import config
+from gateway import config, driver
 from gateway.__main__ import main
 from gateway.config.schema import schema
 from gateway.driver import family_names
@@ -577,3 +578,29 @@ class TestCommands:
         by_driver = {one["properties"]["driver"]["const"]: one for one in counters}
         assert {"in", "out", "both", "address", "reversed"} <= set(by_driver["dcon"]["properties"])
         assert "$ref" not in json.dumps(schema())
+
+
+def test_a_driver_that_cannot_be_loaded_is_named_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody's own package may be half installed."""
+    point = EntryPoint("acme", "no_such_package.family:FAMILY", driver.ENTRY_POINTS)
+
+    def entry_points(**wanted: str) -> list[EntryPoint]:
+        found = [*real(group=driver.ENTRY_POINTS), point]
+        return [one for one in found if one.name == wanted.get("name", one.name)]
+
+    real = driver.metadata.entry_points
+    monkeypatch.setattr(driver.metadata, "entry_points", entry_points)
+    listed = CliRunner().invoke(main, ["drivers"])
+    assert listed.exit_code == 1
+    assert "dcon" in listed.stdout
+    assert "driver acme cannot be loaded: ModuleNotFoundError" in listed.stderr
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        '[site]\nid = "s"\n[link]\nb = { over = "serial", options = { port = "/dev/x" } }\n'
+        '[counter]\na = { link = "b", driver = "acme" }\n'
+    )
+    checked = CliRunner().invoke(main, ["check", "-c", str(path)])
+    assert checked.exit_code == 2
+    assert "counter.a.driver: driver acme cannot be loaded" in checked.output
