@@ -25,6 +25,7 @@ from gateway.model import (
 
 TELL_EVERY_MS = 10_000  # a contact that rests is a sign of life so often
 TOLD_FOR_MS = 900_000  # lost edges and gaps are told for a quarter of an hour
+OUT_OF_TURN_MS = 100  # two contacts' edges may be told in another order than they came
 MOST_CONTACTS = 64  # without a configuration
 OTHER = Ignored("another contact")
 
@@ -101,7 +102,7 @@ class Pulse:
         if contact is None:
             return [OTHER] if not self.contacts else []
         items: list[Item] = []
-        if self._heard_ms is not None and sight.at_ms < self._heard_ms:
+        if self._heard_ms is not None and sight.at_ms < self._heard_ms - OUT_OF_TURN_MS:
             self._start_again()  # the clock of whoever watches began anew
         lost = contact.lost
         if sight.what is What.LOST:

@@ -139,6 +139,13 @@ def test_how_long_nobody_watched_is_told() -> None:
     assert persons(items) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("behind_ms", [0, 1, 20])
+def test_edges_of_two_contacts_told_out_of_turn_lose_nobody(behind_ms: int) -> None:
+    """Each line has an interrupt of its own, and levels are looked up while edges are on their way."""
+    text = f"17 =0 0, 18 =0 0, 17 1 1000, 18 1 {1000 - behind_ms}, 17 =1 1100, 18 =1 1100"
+    assert persons(heard(text)) == (1, 1, 0)
+
+
 def test_a_clock_that_began_anew_loses_nobody_after_it() -> None:
     driver = opened()
     heard("17 =0 0, 17 1 900000, 17 0 900100", driver)
