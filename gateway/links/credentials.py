@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import md5, sha256
+from itertools import count
 from typing import Any, Protocol
 
 from multidict import CIMultiDict
@@ -124,6 +125,8 @@ class Digest:
         self._username, self._password = username, password
         self._key = secrets.token_bytes(16)
         self._counts: OrderedDict[str, int] = OrderedDict()  # nonce → highest count used with it
+        self._made = count(1)
+        self._forgotten = 0  # nonces up to this number may have been used and are no longer known
 
     def check(self, asked: Asked) -> None:
         said = _pairs(asked.authorization)
@@ -149,14 +152,16 @@ class Digest:
         stamp, _, signature = nonce.rpartition("-")
         if not same(signature, self._sign(stamp)) or _now_s() - int(stamp.split("-")[0], 16) > NONCE_LIFE_S:
             return False
-        spelled = said.get("nc", "") if "qop" in said else "1"
-        count = int(spelled, 16) if re.fullmatch(r"[0-9a-fA-F]{1,8}", spelled) else 0
-        if count <= self._counts.get(nonce, 0):
+        if nonce not in self._counts and _number(nonce) <= self._forgotten:
             return False
-        self._counts[nonce] = count
+        spelled = said.get("nc", "") if said.get("qop") else "1"  # without qop no count is signed
+        uses = int(spelled, 16) if re.fullmatch(r"[0-9a-fA-F]{1,8}", spelled) else 0
+        if uses <= self._counts.get(nonce, 0):
+            return False
+        self._counts[nonce] = uses
         self._counts.move_to_end(nonce)
         if len(self._counts) > REMEMBERED_NONCES:
-            self._counts.popitem(last=False)
+            self._forgotten = max(self._forgotten, _number(self._counts.popitem(last=False)[0]))
         return True
 
     def _sign(self, stamp: str) -> str:
@@ -164,7 +169,7 @@ class Digest:
 
     def _refusal(self, why: str, *, stale: bool = False) -> Refusal:
         """One challenge for each algorithm, all with one nonce."""
-        stamp = f"{_now_s():x}-{secrets.token_hex(4)}"
+        stamp = f"{_now_s():x}-{next(self._made):x}"
         rest = f'realm="{REALM}", nonce="{stamp}-{self._sign(stamp)}", qop="auth"'
         rest += ", stale=true" if stale else ""
         challenges = [f"Digest {rest}, algorithm={name}" for name in ALGORITHMS]
@@ -180,6 +185,11 @@ def _pairs(header: str) -> dict[str, str]:
         name.lower(): re.sub(r"\\(.)", r"\1", quoted) or bare for name, quoted, bare in PAIR.findall(rest)
     }
     return pairs if "nonce" in pairs else {}
+
+
+def _number(nonce: str) -> int:
+    """Of those that we made, in order."""
+    return int(nonce.split("-")[1], 16)
 
 
 def _now_s() -> int:

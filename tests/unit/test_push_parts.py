@@ -76,6 +76,22 @@ def test_an_older_counter_answers_without_qop_and_a_nonce_serves_it_once() -> No
     assert "stale=true" in challenge(guard, answer(nonce, qop=""))[1]
 
 
+def test_a_count_that_nobody_signed_makes_no_copy_of_an_older_counters_answer_new() -> None:
+    guard = Digest("Mufasa", "Circle of Life")
+    copied = answer(challenge(guard)[0], qop="")
+    guard.check(asked(copied))
+    assert "stale=true" in challenge(guard, f'{copied}, qop="", nc=00000002, cnonce="0a4f113b"')[1]
+
+
+def test_a_nonce_that_was_used_and_forgotten_is_worth_nothing() -> None:
+    guard = Digest("Mufasa", "Circle of Life")
+    copied = answer(challenge(guard)[0])
+    guard.check(asked(copied))
+    for _ in range(REMEMBERED_NONCES):
+        guard.check(asked(answer(challenge(guard)[0])))
+    assert "stale=true" in challenge(guard, copied)[1]
+
+
 def test_an_answer_for_another_place_is_worth_nothing() -> None:
     guard = Digest("Mufasa", "Circle of Life")
     nonce, _ = challenge(guard)
