@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.xovis.family import FAMILY, Xovis, XovisOptions
-from drivers.xovis.stream import LONGEST
+from drivers.xovis.stream import LONGEST, Objects
 from gateway.driver import Device, Fetch, Message, Response, Side
 from gateway.model import Basis, Crossings, Damaged, DamageReason, Ignored, Item
 from tests.contracts.test_driver_laws import _leaves, assert_sane, examples, strange
@@ -82,6 +82,39 @@ def test_cut_anywhere_gives_the_same() -> None:
             items += fed(driver, stream[at : at + step])
             at += step
         assert items == expected
+
+
+PIECES = [
+    *(b'{"logics_data":{"a":"x"}}', b'{"live_data":[]}', b'{  "status_data":{}}', b'{"x":"\\"}"}'),
+    *(
+        b"{",
+        b"}",
+        b'"',
+        b"\\",
+        b" ",
+        b"abc",
+        b"\0",
+        b'{"logics_',
+        b'{"connection_test"',
+        b'{"a":"' + b"y" * 200,
+    ),
+]
+
+
+def test_whatever_comes_and_however_it_is_cut_the_objects_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("drivers.xovis.stream.LONGEST", 300)
+    last, source = b'{"live_data":[1]}', random.Random(5)
+    for _ in range(3000):
+        stream = b"".join(source.choice(PIECES) for _ in range(source.randrange(1, 14))) + b'"}' + last
+        expected, objects, found, at = Objects().feed(stream), Objects(), list[bytes | Damaged](), 0
+        while at < len(stream):
+            step = source.choice((1, 2, 3, 7, 40))
+            found += objects.feed(stream[at : at + step])
+            at += step
+        assert found == expected
+        assert found[-1] == last
 
 
 def test_a_whole_object_is_told_without_waiting_for_the_next() -> None:
