@@ -206,20 +206,20 @@ class Lines:
         self._status = [(compile_pattern(said.pattern), said) for said in options.status]
         self._counter = options.match.counter or options.match.till or DEVICE
         bare = shapes[0].row is _sign
-        self._cutter = SignCutter(options.signs) if bare else LineCutter()
+        self._cutters = {side: SignCutter(options.signs) if bare else LineCutter() for side in Side}
         self._level_only = not any(keys.given(COUNTS) for shape in shapes for keys in shape.table.reading)
 
-    def feed(self, data: bytes, at_ms: int, side: Side = Side.DEVICE) -> Iterable[Item]:  # noqa: ARG002
+    def feed(self, data: bytes, at_ms: int, side: Side = Side.DEVICE) -> Iterable[Item]:
         items: list[Item] = []
-        for piece in self._cutter.feed(data, at_ms):
+        for piece in self._cutters[side].feed(data, at_ms):
             if isinstance(piece, Damaged | Ignored):
                 items.append(piece)
             else:
                 items += self._read(piece, at_ms)
         return items
 
-    def reopened(self, side: Side) -> None:  # noqa: ARG002
-        self._cutter.reopened()
+    def reopened(self, side: Side) -> None:
+        self._cutters[side].reopened()
 
     def _read(self, piece: bytes | str, at_ms: int) -> list[Item]:
         size = len(piece)

@@ -292,6 +292,14 @@ def test_a_port_opened_anew_ends_the_text_between_signs() -> None:
     ]
 
 
+def test_the_two_sides_of_a_tap_are_not_mixed() -> None:
+    driver = opened({"pattern": r"(?P<total_in>\d+)"})
+    assert list(driver.feed(b"12", AT_MS, Side.HOST)) == []
+    assert list(driver.feed(b"9", AT_MS, Side.DEVICE)) == []
+    driver.reopened(Side.DEVICE)
+    assert list(driver.feed(b"45\n", AT_MS, Side.HOST)) == [Register("device", "main", None, 1245)]
+
+
 def test_a_slow_line_is_still_one() -> None:
     driver = opened({"pattern": r"(?P<total_in>\d+)"})
     for number, byte in enumerate(b"1245\n"):
