@@ -86,6 +86,13 @@ def days(from_ms: int, to_ms: int, zone: tzinfo) -> list[datetime]:
     return [datetime.combine(first + timedelta(days=n), time()) for n in range((last - first).days + 1)]
 
 
+def step_end(at_ms: int, step_ms: int, zone: tzinfo) -> int:
+    """The end of the piece of local time, minutes or an hour long, in which `at_ms` lies or ends."""
+    offset = datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone).utcoffset() or timedelta()
+    shift_ms = offset // MILLISECOND
+    return -(-(at_ms + shift_ms) // step_ms) * step_ms - shift_ms
+
+
 def within(items: Iterable[Item], from_ms: int, to_ms: int) -> list[Item]:
     """Without the intervals that end before, or begin after."""
     return [

@@ -150,7 +150,11 @@ class Pull(Protocol):
 
 
 class Recall(Protocol):
-    """A driver whose device remembers: what it counted on `[from, to)`, asked over HTTP."""
+    """A driver whose device remembers: what it counted on `[from, to)`, asked over HTTP.
+
+    One whose device tells only whole pieces also has `told_at(end_ms)`: the end of the piece in which a gap
+    ends. Earlier the gap is not asked for.
+    """
 
     def recall(self, from_ms: int, to_ms: int) -> Generator[Fetch, Response, Iterable[Item]]: ...
 

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import cast
 
-from drivers.bodies import Noise, name, parse_aware, parse_json, to_ms, whole
+from drivers.bodies import Noise, Table, name, parse_aware, parse_json, table, tables, to_ms, whole
 from drivers.local import end_of, instants, wall_clock
 from gateway.driver import Response
 from gateway.model import DEVICE, MAIN_LINE, Crossings, Damaged, DamageReason, Ignored, Item, Register
 
-DAY_MS = 86_400_000
-Table = Mapping[str, object]
-
-
-def table(value: object) -> Table:
-    return cast("Table", value) if isinstance(value, dict) else {}
-
-
-def tables(value: object) -> list[Table]:
-    return [table(entry) for entry in value] if isinstance(value, list) else []
+MINUTE_MS, QUARTER_MS, DAY_MS = 60_000, 900_000, 86_400_000
 
 
 def serial_of(value: object) -> str:

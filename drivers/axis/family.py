@@ -9,7 +9,7 @@ from typing import cast
 from pydantic import Field, field_validator
 
 from drivers.axis import codec
-from drivers.local import ZoneName, days, local, within, zone_for
+from drivers.local import ZoneName, days, local, step_end, within, zone_for
 from gateway.driver import Device, Family, Fetch, Kind, LineOptions, Match, Message, Options, Response
 from gateway.model import DEVICE, Basis, Item
 
@@ -58,6 +58,10 @@ class Axis:
         shown = local(response.at_ms, self._zone)
         minutes = codec.decode_rows(codec.read_json, response, self._zone, shown=shown, counter=self._counter)
         return within(minutes, from_ms, to_ms)
+
+    def told_at(self, end_ms: int) -> int:
+        """When the minute in which a gap ends is over."""
+        return step_end(end_ms, codec.MINUTE_MS, self._zone)
 
 
 def _match(device: Device) -> Match:

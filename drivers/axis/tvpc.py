@@ -10,7 +10,7 @@ from pydantic import Field
 
 from drivers.axis import codec
 from drivers.axis.family import AxisLine
-from drivers.local import ZoneName, days, local, within, zone_for
+from drivers.local import ZoneName, days, local, step_end, within, zone_for
 from gateway.driver import Device, Family, Fetch, Kind, Match, Options, Response
 from gateway.model import Basis, Crossings, Item, Resets
 
@@ -54,6 +54,10 @@ class PeopleCounter:
         asked = days(from_ms, to_ms, self._zone)
         response = yield self._export(asked[0], asked[-1])
         return within(self._over(response), from_ms, to_ms)
+
+    def told_at(self, end_ms: int) -> int:
+        """When the quarter of an hour in which a gap ends is over."""
+        return step_end(end_ms, codec.QUARTER_MS, self._zone)
 
     def answer(self, request: bytes, response: Response) -> Iterable[Item]:
         if response.data is not None and b"live-sum" in request:

@@ -11,7 +11,7 @@ from drivers.local import end_of, instants, wall_clock
 from drivers.markup import Element, parse_xml
 from gateway.model import DEVICE, Crossings, Damaged, Ignored, Item, Register
 
-DAY_MS = 86_400_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 RUNNING, WINDOWS = frozenset({"realtime"}), frozenset({"timerange", "signaltrigger"})
 FARTHEST_MIN = 14 * 60  # no clock is farther from UTC
 LAST_SECOND = 59
@@ -36,13 +36,15 @@ class Clock:
             else to_ms(moment.replace(tzinfo=UTC)) - offset
         )
 
-    def span(self, begin: str, end: str) -> tuple[int, int]:
-        """An end on second 59 is inclusive. Raises Noise."""
+    def span(self, begin: str, end: str, *, first: bool = False) -> tuple[int, int]:
+        """An end on second 59 is inclusive. `first`: another of the same label follows. Raises Noise."""
         start, start_offset = self._read(begin)
         stop, offset = self._read(end)
         if stop.second == LAST_SECOND:
             stop += timedelta(seconds=1)
         start_ms = self.instant(begin)
+        if first and start_offset is None:
+            start_ms = instants([start, start], self.zone, self.at_ms)[0]
         if start_offset is None or offset is None:
             return start_ms, end_of(start, start_ms, stop, self.zone)
         return start_ms, to_ms(stop.replace(tzinfo=UTC)) - offset
@@ -128,11 +130,11 @@ def _is_running(method: str, window: Element | None, running: Element | None) ->
     raise Noise
 
 
-def _window(window: Element | None, clock: Clock) -> tuple[int, int]:
+def _window(window: Element | None, clock: Clock, *, first: bool = False) -> tuple[int, int]:
     """Raises Noise."""
     if window is None:
         raise Noise
-    start_ms, end_ms = clock.span(_text(window, "startTime"), _text(window, "endTime"))
+    start_ms, end_ms = clock.span(_text(window, "startTime"), _text(window, "endTime"), first=first)
     if not 0 < end_ms - start_ms <= DAY_MS:
         raise Noise
     return start_ms, end_ms
@@ -157,16 +159,23 @@ def found(payload: bytes, counter: str, channel: str, clock: Clock) -> list[Item
     except Noise as noise:
         return [Damaged(noise.reason, len(payload))]
     hours = _all(matches, "matchElement") if matches is not None else []
-    told = [_hour(hour, counter, channel, clock, len(payload)) for hour in hours if isinstance(hour, Element)]
+    spans = [_inner(hour, "timeSpan") if isinstance(hour, Element) else None for hour in hours]
+    labels = [_text(span, "startTime") if span is not None else "" for span in spans]
+    told = [
+        _hour(hour, counter, channel, clock, len(payload), first=labels[at] in labels[at + 1 :])
+        for at, hour in enumerate(hours)
+        if isinstance(hour, Element)
+    ]
     return told or [Ignored("no hours")]
 
 
-def _hour(hour: Element, counter: str, channel: str, clock: Clock, size: int) -> Item:
+def _hour(hour: Element, counter: str, channel: str, clock: Clock, size: int, *, first: bool) -> Item:
+    """`first` of two of one label: autumn repeats an hour."""
     try:
         ins, outs = whole(hour.get("enterCount")), whole(hour.get("exitCount"))
         if ins is None and outs is None:
             return Ignored("no counts")
-        start_ms, end_ms = _window(_inner(hour, "timeSpan"), clock)
+        start_ms, end_ms = _window(_inner(hour, "timeSpan"), clock, first=first)
         return Crossings(counter, line_name(channel, ""), start_ms, end_ms, ins, outs)
     except Noise as noise:
         return Damaged(noise.reason, size)

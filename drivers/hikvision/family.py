@@ -8,7 +8,7 @@ from typing import Literal, cast
 from pydantic import Field, field_validator
 
 from drivers.hikvision import codec
-from drivers.local import ZoneName, days, within, zone_for
+from drivers.local import ZoneName, days, step_end, within, zone_for
 from gateway.driver import Device, Family, Fetch, Kind, LineOptions, Match, Message, Options, Response
 from gateway.model import DEVICE, Basis, Item
 
@@ -68,6 +68,10 @@ class Hikvision:
                     hours = codec.found(response.data, self._counter, str(channel), clock)
                     told += [item for item in hours if (getattr(item, "end_ms", 0) or 0) <= response.at_ms]
         return within(told, from_ms, to_ms)
+
+    def told_at(self, end_ms: int) -> int:
+        """When the hour in which a gap ends is over."""
+        return step_end(end_ms, codec.HOUR_MS, self._zone)
 
 
 def _match(device: Device) -> Match:

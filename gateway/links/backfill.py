@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -42,6 +42,12 @@ class Piece:
         return cast("Recall", self.source.driver)
 
 
+def _told_ms(source: Source, end_ms: int) -> int:
+    """When a gap that ends at `end_ms` may be asked for: a piece of memory is told when it is over."""
+    told_at: Callable[[int], int] | None = getattr(source.driver, "told_at", None)
+    return told_at(end_ms) if told_at else end_ms
+
+
 class Backfill:
     """The gaps of those sources that have a memory, at most `days` old; each is asked for once."""
 
@@ -76,7 +82,7 @@ class Backfill:
             for source in self._sources
             for counter in source.counters
             for gap in (coverage.gaps(counter, from_ms, now_ms) if coverage else ())
-            if gap.end_ms - gap.start_ms >= SHORTEST_MS
+            if gap.end_ms - gap.start_ms >= SHORTEST_MS and _told_ms(source, gap.end_ms) <= now_ms
         ]
 
     def _add(self, source: Source, counter: str, gap: Interval) -> None:

@@ -94,6 +94,21 @@ async def test_the_oldest_day_comes_first_whosever_it_is_and_each_gap_once() -> 
     assert store.asked[0] == ("a", NOW - 7 * DAY_MS, NOW)
 
 
+class TellsWholeHours(Remembers):
+    def told_at(self, end_ms: int) -> int:
+        return -(-end_ms // HOUR) * HOUR
+
+
+async def test_a_gap_is_asked_for_when_the_piece_in_which_it_ends_can_be_told() -> None:
+    noon = NOW // HOUR * HOUR
+    store = Store({"a": [(noon + HOUR // 6, noon + HOUR // 2)]})
+    backfill = Backfill([Source(("a",), TellsWholeHours())], store, 7)
+    await backfill.look(noon + HOUR - 1)
+    assert backfill.next(0.0) is None
+    await backfill.look(noon + HOUR)
+    assert pieces(backfill) == [("a", noon + HOUR // 6, noon + HOUR // 2)]
+
+
 async def test_a_piece_without_answer_waits_longer_and_longer_and_lets_others_pass() -> None:
     store = Store({"a": [(NOW - 5 * HOUR, NOW - 4 * HOUR)], "b": [(NOW - 3 * HOUR, NOW - 2 * HOUR)]})
     backfill = Backfill([Source(("a",)), Source(("b",))], store, 7)

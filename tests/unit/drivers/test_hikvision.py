@@ -225,3 +225,32 @@ def test_an_hour_that_is_not_over_is_left_to_itself_and_silence_tells_nothing() 
     assert [item.start_ms for item in told if isinstance(item, Crossings)] == [begin, begin + HOUR]
     silent = [Response(None, begin + 30 * HOUR)] * 2
     assert len(recalled(camera(), begin, begin + 25 * HOUR, *silent)[0]) == 2
+
+
+def searched(*hours: tuple[str, str, int]) -> bytes:
+    rows = "".join(
+        f"<matchElement><timeSpan><startTime>{start}</startTime><endTime>{end}</endTime></timeSpan>"
+        f"<enterCount>{ins}</enterCount><exitCount>0</exitCount></matchElement>"
+        for start, end, ins in hours
+    )
+    return f"<CountingStatisticsResult><matchList>{rows}</matchList></CountingStatisticsResult>".encode()
+
+
+def test_of_two_equal_hours_in_autumn_the_second_is_the_later() -> None:
+    body = searched(
+        ("2026-10-25T01:00:00", "2026-10-25T01:59:59", 1),
+        ("2026-10-25T02:00:00", "2026-10-25T02:59:59", 2),
+        ("2026-10-25T02:00:00", "2026-10-25T02:59:59", 3),
+        ("2026-10-25T03:00:00", "2026-10-25T03:59:59", 4),
+    )
+    begin = utc("2026-10-24T23:00:00")
+    _, told = recalled(camera(), begin, begin + 4 * HOUR, Response(body, begin + 20 * HOUR, 200))
+    spans = [(item.start_ms, item.end_ms, item.ins) for item in told if isinstance(item, Crossings)]
+    assert spans == [(begin + n * HOUR, begin + (n + 1) * HOUR, n + 1) for n in range(4)]
+
+
+def test_a_gap_waits_for_the_end_of_its_last_local_hour() -> None:
+    at = utc("2026-07-01T10:40:00")
+    assert camera().told_at(at) == utc("2026-07-01T11:00:00")
+    assert camera("Asia/Kolkata").told_at(at) == utc("2026-07-01T11:30:00")
+    assert camera().told_at(utc("2026-07-01T11:00:00")) == utc("2026-07-01T11:00:00")
