@@ -10,6 +10,7 @@ import asyncio
 import signal
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -22,6 +23,7 @@ from simulators.mqtt import Record
 from simulators.portal import Counts, seeded
 from simulators.timing import Clock
 
+REMEMBERED = 100_000  # minutes that need not be drawn again
 MINUTE_MS, QUARTER_MS, HOUR_MS = 60_000, 900_000, 3_600_000
 
 
@@ -37,6 +39,9 @@ class Camera:
     port: int = 0
     clock: Clock = field(default_factory=Clock)
     asked: list[str] = field(default_factory=list)  # method and path with query
+
+    def __post_init__(self) -> None:
+        self.counts = lru_cache(REMEMBERED)(self.counts)
 
     @property
     def url(self) -> str:
