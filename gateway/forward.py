@@ -229,7 +229,7 @@ class Pump:
         wait_s = self._retry_s(receipt)
         state.retry_at_ms = self._clock.wall_ms() + int(wait_s * 1000)
         level = logging.DEBUG if known else logging.WARNING
-        log.log(level, "upstream %s keeps %d events for %.0f s: %s", state.name, kept, wait_s, why)
+        log.log(level, "upstream %s: %d events wait, next try in %.0f s: %s", state.name, kept, wait_s, why)
         return wait_s
 
     def _retry_s(self, receipt: Receipt) -> float:

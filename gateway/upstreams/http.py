@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import hashlib
 import json
+import os
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,6 +98,8 @@ class HttpUpstream:
             return Verdict(Meaning.MISCONFIGURED, f"address: {error}")
         except TimeoutError:
             return Verdict(Meaning.LATER, f"no answer within {self._options.timeout_s:g} s")
+        except aiohttp.ClientConnectorError as error:
+            return Verdict(Meaning.LATER, _unreached(error))
         except LATER_ERRORS as error:
             return Verdict(Meaning.LATER, str(error) or type(error).__name__)
 
@@ -155,6 +158,13 @@ async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes | None:
             answer.close()
             return None
     return bytes(told)
+
+
+def _unreached(error: aiohttp.ClientConnectorError) -> str:
+    """Where and why, without the library's own words."""
+    cause = error.os_error
+    why = os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror or str(cause)
+    return f"cannot reach {error.host}:{error.port}: {why}"
 
 
 DRIVER = UpstreamDriver("http", HttpOptions, HttpUpstream)

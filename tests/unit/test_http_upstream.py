@@ -248,6 +248,7 @@ async def test_nobody_listens() -> None:
         receipt = await send(url, events(2))
         assert not receipt.misconfigured
         assert not receipt.accepted
+        assert receipt.why_kept == f"cannot reach {url.split('/')[2]}: Connection refused"
         await office.set_mode("ok")
         assert office.url == url
         assert (await send(url, events(2))).accepted
