@@ -24,6 +24,7 @@ LOST_S = 600.0  # so long a body whose answer was lost is known again
 MAX_LOST = 1000
 REFUSALS = 2  # of one damaged body; then it is let go, so that it blocks nothing behind it
 MAX_DAMAGED = 256
+LONG_BYTES = 65_536  # a longer body is read aside: the other counters go on
 NOWHERE = "/"  # the rest of a path that has none: a counter with a topic is not meant
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class PushLink:
         self._unanswered: OrderedDict[bytes, Unanswered] = OrderedDict()
         self._damaged: OrderedDict[bytes, int] = OrderedDict()  # body → how often it was refused
         self._heard_ms = 0
+        self._reading = asyncio.Lock()  # drivers read one body after the other, in the order they came
 
     @property
     def state(self) -> LinkState:
@@ -139,7 +141,9 @@ class PushLink:
             self.count("duplicate")
             known.connected = push.connected
         else:
-            known = Unanswered(self._deliver(push), push.connected, now_s + self._lost_s)
+            stored = asyncio.ensure_future(self._store(push))
+            stored.add_done_callback(lambda one: one.cancelled() or one.exception())  # told or not
+            known = Unanswered(stored, push.connected, now_s + self._lost_s)
             self._unanswered[name] = known
         await self._stored(name, known)
         return known.stored.result()
@@ -153,15 +157,27 @@ class PushLink:
             known.connected = lambda: False
             raise not_now("not stored yet") from None
         finally:
-            if known.connected() and self._unanswered.get(name) is known:
+            refused = known.stored.done() and (known.stored.cancelled() or known.stored.exception())
+            if (refused or known.connected()) and self._unanswered.get(name) is known:
                 del self._unanswered[name]
             if len(self._unanswered) > MAX_LOST:
                 self._unanswered.popitem(last=False)
 
-    def _deliver(self, push: Push) -> asyncio.Future[bytes]:
-        """Raises Refusal(422) when nobody can read it."""
+    async def _store(self, push: Push) -> bytes:
+        """The body of our answer, after the commit. Raises Refusal."""
         stamp = self._clock.stamp()
-        told = self._read(push, stamp)
+        async with self._reading:
+            if len(push.payload) > LONG_BYTES:
+                told = await asyncio.to_thread(self._read, push, stamp)
+            else:
+                told = self._read(push, stamp)
+            stored = self._deliver(push, stamp, told)
+        return await stored
+
+    def _deliver(
+        self, push: Push, stamp: Stamp, told: Sequence[tuple[Source, list[Item]]]
+    ) -> asyncio.Future[bytes]:
+        """Raises Refusal(422) when nobody can read it."""
         stored = asyncio.get_running_loop().create_future()
         answer: bytes = getattr(getattr(told[0][0], "family", None), "answer", b"")
         left = len(told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import threading
 import zlib
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -20,7 +21,7 @@ import pytest
 from gateway.clock import Clock
 from gateway.driver import Message
 from gateway.links.listener import Listener
-from gateway.links.push import PushLink
+from gateway.links.push import LONG_BYTES, PushLink
 from gateway.model import Crossings, Damaged, DamageReason, Ignored, Item, Stamp
 
 JSON = {"Content-Type": "application/json"}
@@ -244,6 +245,43 @@ async def _again(around: Rig) -> tuple[int, str]:
     (door,) = around.link._unanswered.values()
     await until(lambda: not door.connected())
     return await around.post()
+
+
+class Pausing(JsonDriver):
+    """Reads a long body only when it is let."""
+
+    def __init__(self) -> None:
+        self.reading, self.may_read = threading.Event(), threading.Event()
+
+    def decode(self, message: Message) -> Iterable[Item]:
+        if len(message.payload) > LONG_BYTES:
+            self.reading.set()
+            assert self.may_read.wait(SOON_S), "nothing else went on meanwhile"
+        return super().decode(message)
+
+
+async def test_a_long_body_is_read_aside_and_in_its_turn() -> None:
+    driver = Pausing()
+    async with rig(sources=[OneSource(driver)]) as around:
+        long = asyncio.create_task(around.post(b'{"ins": 1}' + b" " * LONG_BYTES))
+        await until(driver.reading.is_set)
+        short = asyncio.create_task(around.post(b'{"ins": 2}'))
+        await until(lambda: len(around.link._unanswered) == 2)
+        assert around.ingest.persons == []
+        driver.may_read.set()
+        assert [status for status, _ in await asyncio.gather(long, short)] == [200, 200]
+        assert around.ingest.persons == [1, 2]
+
+
+async def test_a_refusal_that_nobody_heard_is_not_kept() -> None:
+    async with rig() as around:
+        _, writer = await around.dial()
+        writer.write(head(5) + b"noise")
+        await until(lambda: bool(around.ingest.told))
+        writer.transport.abort()
+        assert (await around.post(b"noise"))[0] == 422
+        assert len(around.ingest.told) == 2
+        assert not around.link._unanswered
 
 
 async def test_two_persons_at_once_that_look_alike_are_two() -> None:
