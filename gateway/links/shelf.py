@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import count
 from pathlib import Path
 from stat import S_ISREG
 
@@ -87,8 +87,9 @@ class Shelf:
         """Into a folder of this one, under its own name or that with a number: nothing is overwritten."""
         folder = self.path / where
         folder.mkdir(exist_ok=True)
-        names = (path.name if not n else f"{path.stem}.{n}{path.suffix}" for n in count())
-        target = next(folder / name for name in names if not os.path.lexists(folder / name))
+        if folder.is_symlink():  # whoever brings files does not choose where we write
+            raise NotADirectoryError(errno.ENOTDIR, f"{where} is a link")
+        target = _free(folder, path)
         path.rename(target)
         self._moved.append((target, sight))
         return target
@@ -99,6 +100,21 @@ class Shelf:
         if not os.path.lexists(path):
             moved.rename(path)
             moved.with_name(moved.name + WHY).unlink(missing_ok=True)
+
+
+def _free(folder: Path, path: Path) -> Path:
+    """A name that is not taken, found in few looks also among a hundred thousand of one name."""
+
+    def named(number: int) -> Path:
+        return folder / (f"{path.stem}.{number}{path.suffix}" if number else path.name)
+
+    taken, free = -1, 0
+    while os.path.lexists(named(free)):
+        taken, free = free, 2 * free + 1
+    while free - taken > 1:
+        middle = (taken + free) // 2
+        taken, free = (middle, free) if os.path.lexists(named(middle)) else (taken, middle)
+    return named(free)
 
 
 def _grew(moved: Path, sight: Sight) -> bool:

@@ -278,6 +278,34 @@ async def test_a_name_that_comes_again_overwrites_nothing(tmp_path: Path) -> Non
         assert ";2;" in (tmp_path / "archive" / "a.1.csv").read_text()
 
 
+def test_the_hundred_thousandth_of_a_name_is_put_away_as_fast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.csv").write_text(ROW)
+    shelf, looks = Shelf(str(tmp_path), "*", delete=False), []
+
+    def taken(path: Path) -> bool:
+        looks.append(path.name)
+        return path.name == "a.csv" or int(path.name.split(".")[1]) < 100_000
+
+    monkeypatch.setattr("os.path.lexists", taken)
+    assert shelf.put_away(shelf.look()[0], "")
+    assert (tmp_path / "archive" / "a.100000.csv").exists()
+    assert len(looks) < 50
+
+
+async def test_whoever_brings_files_does_not_choose_where_they_go(tmp_path: Path) -> None:
+    elsewhere, box_path = tmp_path / "elsewhere", tmp_path / "in"
+    elsewhere.mkdir()
+    box_path.mkdir()
+    (box_path / "archive").symlink_to(elsewhere)
+    async with watching(box_path) as box:
+        box.put("a.csv", HEADER + ROW)
+        await until(lambda: "archive is a link" in box.link.state.error)
+        assert box.ingest.sales == [4]
+    assert list(elsewhere.iterdir()) == []
+
+
 async def test_of_two_formats_in_a_folder_each_reads_its_own(tmp_path: Path) -> None:
     xml = {"format": "xml", "reading": [{"till": "till", "sales": "n"}]}
     async with watching(tmp_path, pattern="*", sources=[Source(driver(xml)), Source()]) as box:
