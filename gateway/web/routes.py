@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -75,7 +76,12 @@ async def serving(
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, host.strip("[]"), port).start()
+        try:
+            await web.TCPSite(runner, host.strip("[]"), port).start()
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            why = "in use by another program" if taken else str(error)
+            raise OSError(f"http.listen: {host}:{port}: {why}") from error
         yield runner.addresses[0][:2]
     finally:
         await runner.cleanup()

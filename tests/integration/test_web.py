@@ -279,6 +279,12 @@ async def test_an_outside_address_without_a_token_is_refused(host: str) -> None:
             pass
 
 
+async def test_a_port_that_is_taken_is_named_by_its_key(visit: Visit) -> None:
+    with pytest.raises(OSError, match=rf"http\.listen: 127\.0\.0\.1:{visit.port}: in use by another"):
+        async with serving(FakeHealth(), "127.0.0.1", visit.port):
+            pass
+
+
 async def test_a_huge_header_is_refused(visit: Visit) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", visit.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"a" * 100_000 + b"\r\n\r\n")
