@@ -130,6 +130,8 @@ def _row(body: _Body, line: str, day: object, row: Element) -> _Row:
     length_ms = (last_ms - first_ms) % DAY_MS or DAY_MS
     if body.interval_ms and (length_ms - body.interval_ms) % DAY_MS in CHANGES_MS:
         length_ms = body.interval_ms
+    if last_ms <= first_ms and body.interval_ms and length_ms > body.interval_ms:
+        raise Noise  # behind no midnight: its clock was set back, and a day of others would go under it
     start_ms = _start_ms(body, first_ms, row.get("@UnixStartTime"))
     return _Row(line, start_ms, start_ms + length_ms, ins, outs, whole(row.get("@Status")) or SOUND)
 

@@ -140,6 +140,8 @@ def test_zones_of_one_name_never_replace_each_other() -> None:
         {"Enters": "few"},
         {"StartTime": "25:00:00"},
         {"EndTime": ""},
+        {"EndTime": "12:00:00"},
+        {"EndTime": "11:58:00"},
         {"_day": "15.01.2025"},
         {"_day": "0001-01-01"},
         {"UnixStartTime": "soon"},
