@@ -1,6 +1,6 @@
 """The port that counters push to: one for all push links, open to others, and so with limits of its own.
 
-Bounded are connections (beyond, the oldest that serves nobody is cut), bytes of unfinished bodies, the time a
+Bounded are connections (beyond, the oldest that serves nobody is cut), bytes of unanswered bodies, the time a
 request may take to arrive, and how long a connection may be silent. Nothing is read of a body before its
 sender has shown who it is.
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Protocol
@@ -26,7 +26,7 @@ from gateway.links.supervise import Backoff, LinkState, keep
 from gateway.links.unpack import check_kind, too_large, unpack
 
 MAX_CONNECTIONS = 400  # a service may have 1024 files open by default
-HELD_BYTES = 32 << 20  # of bodies that are not whole yet
+HELD_BYTES = 32 << 20  # of bodies that are not whole or not answered yet; one alone may be longer
 READ_BYTES = 1 << 14
 HEADERS, HEADER_BYTES = 48, 4096  # of one request
 IDLE_S = 75.0  # counters that speak every minute may keep their connection
@@ -191,7 +191,8 @@ class Listener:
             headers = {name: value for name, value in request.headers.items() if name.lower() not in SECRET}
             push = Push(payload, peer, path, headers, lambda: protocol.transport is not None)
             self._guests.waiting.add(protocol)
-            answer = await door.take(push)
+            with self._holding(len(payload)):
+                answer = await door.take(push)
         except Refusal as refusal:
             if refusal.status != 422 or not door.insists(peer, body):
                 raise
@@ -201,6 +202,20 @@ class Listener:
         finally:
             self._guests.served(protocol)
         return web.Response(body=answer, content_type=KINDS.get(answer[:1], "text/plain"))
+
+    @contextmanager
+    def _holding(self, size: int) -> Iterator[None]:
+        """Raises Refusal(503) when others hold too much already."""
+        self._held += size
+        try:
+            self._check_held(size)
+            yield
+        finally:
+            self._held -= size
+
+    def _check_held(self, own: int) -> None:
+        if self._held > HELD_BYTES and self._held > own:
+            raise not_now("too much is under way")
 
     async def _read(self, request: web.BaseRequest, limit: int) -> bytes:
         if (request.content_length or 0) > limit:
@@ -215,8 +230,7 @@ class Listener:
                     self._held += len(chunk)
                     if len(body) > limit:
                         raise too_large(limit)
-                    if self._held > HELD_BYTES:
-                        raise not_now("too much is under way")
+                    self._check_held(len(body))
         except TimeoutError:
             raise Refusal(408, "the body did not come in time") from None
         except GONE:

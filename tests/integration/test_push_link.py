@@ -20,6 +20,7 @@ import pytest
 
 from gateway.clock import Clock
 from gateway.driver import Message
+from gateway.links import listener
 from gateway.links.listener import Listener
 from gateway.links.push import LONG_BYTES, PushLink
 from gateway.model import Crossings, Damaged, DamageReason, Ignored, Item, Stamp
@@ -386,6 +387,21 @@ async def test_a_client_that_sends_all_before_it_listens_hears_the_refusal() -> 
             writer.write(bytes(1 << 20))
             await writer.drain()
         assert b" 413 " in await asyncio.wait_for(reader.readline(), SOON_S)
+
+
+async def test_what_waits_to_be_stored_is_held_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "HELD_BYTES", 10_000)
+    body = b'{"ins": 1}' + b" " * 6000
+    async with rig() as around:
+        around.ingest.by_hand = True
+        first = asyncio.create_task(around.post(body))
+        await until(lambda: bool(around.ingest.told))
+        assert (await around.post(body))[0] == 503
+        around.ingest.commit()
+        assert (await first)[0] == 200
+        around.ingest.by_hand = False
+        alone = b'{"ins": 1}' + b" " * 20_000  # nobody would ever take it otherwise
+        assert (await around.post(alone))[0] == 200
 
 
 async def test_five_megabytes_with_a_picture_are_read_and_the_picture_is_dropped() -> None:
