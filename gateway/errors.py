@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 class GatewayError(Exception):
     """Base of all errors that are ours to name."""
@@ -37,3 +39,10 @@ class BrokenDriver(GatewayError):
 
 class UnknownDriver(GatewayError):
     """No entry point of that name."""
+
+
+def unreached(host: str, port: int | None, error: Exception) -> str:
+    """Where nobody answered and why, in the system's words: without numbers or a library's own."""
+    number = getattr(error, "errno", None)
+    why = os.strerror(number) if number and number > 0 else getattr(error, "strerror", None) or str(error)
+    return f"cannot reach {host}:{port}: {why}"

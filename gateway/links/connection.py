@@ -19,7 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from gateway.errors import GatewayError, LinkError
+from gateway.errors import GatewayError, LinkError, unreached
 from gateway.links.debts import Debts
 from gateway.links.wire import Publish, Wire
 
@@ -114,8 +114,10 @@ class Connection:
         where = f"{self._options.host}:{self._options.port}"
         try:
             await asyncio.to_thread(self._dial)  # name look-up, TCP and TLS block
+        except ssl.SSLError as error:  # its numbers are not the system's
+            raise LinkError(f"cannot reach {where}: TLS: {error}") from error
         except (OSError, ValueError, GatewayError) as error:  # GatewayError: a password file that has gone
-            raise LinkError(f"cannot reach {where}: {error}") from error
+            raise LinkError(unreached(self._options.host, self._options.port, error)) from error
         self._attach()
         answers: set[asyncio.Future[Any]] = {self._connected, self.lost}
         await asyncio.wait(answers, timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)

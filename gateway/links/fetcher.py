@@ -13,7 +13,7 @@ from yarl import URL
 from gateway import __version__
 from gateway.clock import Clock
 from gateway.driver import Fetch, Response
-from gateway.errors import LinkError
+from gateway.errors import LinkError, unreached
 from gateway.links.budget import Budget
 from gateway.links.login import Headers, Login, LoginSettings
 from gateway.links.supervise import LinkState
@@ -130,6 +130,8 @@ class Fetcher:
             return Response(None, self._clock.wall_ms())
         except TLS_ERRORS as error:
             raise LinkError(f"TLS: {error}") from error
+        except aiohttp.ClientConnectorError as error:
+            raise LinkError(unreached(str(error.host), error.port, error.os_error)) from error
         except ERRORS as error:
             raise LinkError(str(error) or type(error).__name__) from error
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from gateway.clock import Clock
-from gateway.errors import LinkError
+from gateway.errors import LinkError, unreached
 from gateway.links.bytelink import ByteLink, Ingest
 from gateway.links.port import Opened, Port
 from gateway.links.supervise import Backoff
@@ -56,7 +56,7 @@ class TcpLink(ByteLink):
 async def dial(host: str, port: int) -> socket.socket:
     """A connected, non-blocking socket that notices when the other side vanishes. Raises LinkError."""
     loop = asyncio.get_running_loop()
-    problem: Exception | str = "no address"
+    problem: Exception = OSError("no address")
     try:
         async with asyncio.timeout(DIAL_S):
             for family, kind, number, _, address in await loop.getaddrinfo(
@@ -67,8 +67,8 @@ async def dial(host: str, port: int) -> socket.socket:
                 except OSError as error:
                     problem = error
     except OSError as error:
-        problem = error if str(error) else f"no answer for {DIAL_S:g} s"
-    raise LinkError(f"cannot reach {host}:{port}: {problem}")
+        problem = error if str(error) else TimeoutError(f"no answer for {DIAL_S:g} s")
+    raise LinkError(unreached(host, port, problem))
 
 
 async def _connected(sock: socket.socket, address: tuple[object, ...]) -> socket.socket:

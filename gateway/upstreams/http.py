@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import hashlib
 import json
-import os
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from yarl import URL
 from gateway import __version__
 from gateway.clock import Clock
 from gateway.driver import Options
+from gateway.errors import unreached
 from gateway.model import Event, Receipt
 from gateway.upstreams import Secrets, UpstreamDriver
 from gateway.upstreams.answers import Meaning, Sieve, Verdict, judge
@@ -99,7 +99,7 @@ class HttpUpstream:
         except TimeoutError:
             return Verdict(Meaning.LATER, f"no answer within {self._options.timeout_s:g} s")
         except aiohttp.ClientConnectorError as error:
-            return Verdict(Meaning.LATER, _unreached(error))
+            return Verdict(Meaning.LATER, unreached(error.host, error.port, error.os_error))
         except LATER_ERRORS as error:
             return Verdict(Meaning.LATER, str(error) or type(error).__name__)
 
@@ -158,13 +158,6 @@ async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes | None:
             answer.close()
             return None
     return bytes(told)
-
-
-def _unreached(error: aiohttp.ClientConnectorError) -> str:
-    """Where and why, without the library's own words."""
-    cause = error.os_error
-    why = os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror or str(cause)
-    return f"cannot reach {error.host}:{error.port}: {why}"
 
 
 DRIVER = UpstreamDriver("http", HttpOptions, HttpUpstream)

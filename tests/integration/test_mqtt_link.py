@@ -419,9 +419,11 @@ async def test_a_broker_that_refuses_is_retried_until_it_changes_its_mind(mosqui
     mosquitto.settings = ["allow_anonymous false"]
     mosquitto.start()
     async with running(Settings(mosquitto.port), up=False) as rig:
-        await until(lambda: "refused" in rig.link.state.error)
+        await until(lambda: "the broker refused us" in rig.link.state.error)
         assert not rig.link.state.up
         mosquitto.stop()
+        nobody = f"cannot reach 127.0.0.1:{mosquitto.port}: Connection refused"
+        await until(lambda: rig.link.state.error == nobody)
         mosquitto.settings = []
         mosquitto.start()
         await until(lambda: rig.link.state.up)
