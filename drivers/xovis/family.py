@@ -67,6 +67,10 @@ class Xovis:
         response = yield memory.question(from_ms, to_ms)
         return [] if response.data is None else memory.answer(response.data, self._counter)
 
+    def told_at(self, end_ms: int) -> int:
+        """When the minute in which a gap ends is over: half of it would take the place of shorter records."""
+        return -(-end_ms // memory.MINUTE_MS) * memory.MINUTE_MS
+
 
 def _match(device: Device) -> Match:
     options = cast("XovisOptions", device.options)

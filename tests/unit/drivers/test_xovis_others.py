@@ -227,6 +227,11 @@ def test_an_event_without_a_way_is_damage() -> None:
 # the sensor's store
 
 
+def test_a_gap_waits_for_the_end_of_its_last_minute() -> None:
+    assert opened(None).told_at(NOON + 10_000) == NOON + MINUTE
+    assert opened(None).told_at(NOON) == NOON
+
+
 def recalled(body: bytes | None, serial: str | None = None) -> tuple[Fetch, list[Item]]:
     talk = opened(serial).recall(NOON + 10_000, NOON + MINUTE + 1)
     fetch = next(talk)
