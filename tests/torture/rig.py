@@ -170,7 +170,7 @@ class Feeder:
 class Rig:
     """The whole, with kills. `gateway` is the command that starts the daemon (a broken one for a control)."""
 
-    def __init__(self, folder: Path, seed: int, per_s: float = 300, gateway: list[str] | None = None) -> None:
+    def __init__(self, folder: Path, seed: int, per_s: float = 100, gateway: list[str] | None = None) -> None:
         self.folder = folder
         self.rng = random.Random(seed)
         self.broker_port, self.office_port, self.http_port = free_port(), free_port(), free_port()
