@@ -14,6 +14,7 @@ from gateway.commands import config_option, load_or_exit
 
 if TYPE_CHECKING:
     from gateway.config import Config
+    from gateway.store import Reader
 
 CHUNK_MS = 86_400_000  # a day at a time: memory stays flat however long the span
 
@@ -49,6 +50,7 @@ def command(
 ) -> None:
     """Aggregates (or stored readings) of a span, read from the buffer, daemon or not."""
     from gateway.errors import GatewayError
+    from gateway.store import Reader
     from gateway.web.tables import AGGREGATE_COLUMNS, READING_COLUMNS, as_csv
 
     config = load_or_exit(config_path)
@@ -56,11 +58,13 @@ def command(
         raise click.UsageError("--to must lie after --from")
     try:
         columns: tuple[str, ...] = READING_COLUMNS if readings else AGGREGATE_COLUMNS
+        reader = Reader(config.gateway.data_dir)
         if readings:
-            rows = _readings(config, from_ms, to_ms)
+            rows = _readings(reader, from_ms, to_ms)
         else:
-            _refuse_strange(config, zones)
-            rows = _aggregates(config, zones, from_ms, to_ms, size_s or config.windows.size_s, as_of_ms)
+            _refuse_strange(config, reader, zones, size_s)
+            size_s = size_s or config.windows.size_s
+            rows = _aggregates(config, reader, zones, from_ms, to_ms, size_s, as_of_ms)
         if form == "csv":
             click.echo(as_csv((), columns), nl=False)
         for row in rows:
@@ -76,21 +80,27 @@ def _spans(from_ms: int, to_ms: int) -> Iterator[tuple[int, int]]:
         yield start_ms, min(start_ms + CHUNK_MS, to_ms)
 
 
-def _refuse_strange(config: Config, zones: tuple[str, ...]) -> None:
-    from gateway.store import Reader
-
-    known = {*Reader(config.gateway.data_dir).zone_names(), *config.zone} if zones else set()
+def _refuse_strange(config: Config, reader: Reader, zones: tuple[str, ...], size_s: int | None) -> None:
+    known = {*reader.zone_names(), *config.zone} if zones else set()
     if strange := sorted({*zones} - known):
         raise click.UsageError(f"--zone: no zone {', '.join(strange)}; known: {', '.join(sorted(known))}")
+    kept = [] if size_s is None else [*map(str, reader.sizes_s())]
+    if kept and str(size_s) not in kept:
+        raise click.UsageError(f"--size: no windows of {size_s} s; kept: {', '.join(kept)}")
 
 
 def _aggregates(
-    config: Config, zones: tuple[str, ...], from_ms: int, to_ms: int, size_s: int, as_of_ms: int | None
+    config: Config,
+    reader: Reader,
+    zones: tuple[str, ...],
+    from_ms: int,
+    to_ms: int,
+    size_s: int,
+    as_of_ms: int | None,
 ) -> Iterator[Mapping[str, Any]]:
     from gateway.health import history
-    from gateway.store import Reader
 
-    reader, site = Reader(config.gateway.data_dir), config.site
+    site = config.site
     roles = {zone["zone"]: frozenset(line["role"] for line in zone["members"]) for zone in reader.zones()}
     place = history.Place(site.id, site.currency, config.windows.min_completeness, roles)
     for zone in zones or (None,):
@@ -99,11 +109,9 @@ def _aggregates(
                 yield history.aggregate(row, place)
 
 
-def _readings(config: Config, from_ms: int, to_ms: int) -> Iterator[Mapping[str, Any]]:
+def _readings(reader: Reader, from_ms: int, to_ms: int) -> Iterator[Mapping[str, Any]]:
     from gateway.health import history
-    from gateway.store import Reader
 
-    reader = Reader(config.gateway.data_dir)
     for low, high in _spans(from_ms, to_ms):
         for row in reader.readings(low, high):
             yield from history.readings(row)

@@ -195,10 +195,10 @@ class HealthSource:
         for line in totals:
             if line.last_reading_ms is not None:
                 last_ms[line.counter] = max(last_ms.get(line.counter, 0), line.last_reading_ms)
-        up = {link.id: link.state.up for link in self._links}
+        states = {link.id: link.state for link in self._links}
         for till, table in ((False, self._config.counter), (True, self._config.till)):
             for name, entry in table.items():
-                state, detail = self._said(name, name in last_ms, up.get(entry.link, False))
+                state, detail = self._said(name, name in last_ms, states.get(entry.link))
                 offset_ms = self._ingest.clock_offset_ms.get(name)
                 yield CounterHealth(
                     counter=name,
@@ -212,10 +212,14 @@ class HealthSource:
                     clock_offset_s=None if offset_ms is None else offset_ms / 1000,
                 )
 
-    def _said(self, counter: str, heard: bool, link_up: bool) -> tuple[str, str]:
-        """A device's own word; silent while nobody could hear it."""
+    def _said(self, counter: str, heard: bool, link: Any) -> tuple[str, str]:
+        """A device's own word; silent while nobody could hear it or it lets our questions pass."""
         status = self._ingest.statuses.get(counter)
-        if not link_up or (status is None and not heard):
+        if link is None or not link.up:
+            return "silent", ""
+        if counter in link.unanswered:
+            return "silent", "does not answer"
+        if status is None and not heard:
             return "silent", ""
         return ("ok", "") if status is None else (str(status.state), status.detail)
 

@@ -104,6 +104,7 @@ class ByteLink:
     def _begin_anew(self) -> None:
         """Before the port is opened: it may speak while it still is."""
         self._seen.clear()
+        self.state.unanswered.clear()
         for source in self._heard:
             getattr(source.driver, "reopened", _nothing)(self._side)
 
@@ -152,8 +153,7 @@ class ByteLink:
             self._deliver(turn.source, items, patient=True)
         if port.error:
             raise LinkError(port.error)
-        if answered is (turn.missed > 0):
-            self._tell(turn, answered)
+        self._tell(turn, answered)
         return answered
 
     def _deliver(self, source: Source, items: Sequence[Item], *, patient: bool) -> None:
@@ -172,8 +172,12 @@ class ByteLink:
     def _tell(self, turn: Turn[Exchange], answered: bool) -> None:
         names = ", ".join(turn.source.counters)
         if answered:
+            self.state.unanswered.difference_update(turn.source.counters)
+        elif turn.missed + 1 >= DEAD:
+            self.state.unanswered.update(turn.source.counters)
+        if answered and turn.missed:
             log.info("link %s: %s answers again", self.id, names)
-        elif not turn.missed:
+        elif not answered and not turn.missed:
             log.warning("link %s: %s does not answer", self.id, names)
 
     async def _exchange(self, port: Port, turn: Turn[Exchange], request: Request) -> bytes | None:

@@ -35,6 +35,7 @@ class LinkState:
     error: str = ""
     attempts: int = 0  # openings since the link was last healthy for five minutes
     telegrams: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(RESULTS, 0)))
+    unanswered: set[str] = field(default_factory=set)  # counters that let question after question pass
     on_up: Callable[[], None] = lambda: None
 
     def opened(self, now_ms: int) -> None:

@@ -150,6 +150,11 @@ class Reader:
         with self._reading() as con:
             return sorted({zone.zone for zone in Memory(con).zones.values()})
 
+    def sizes_s(self) -> list[int]:
+        """Every window size there ever was, seconds, shortest first."""
+        with self._reading() as con:
+            return sorted({grid.size_s for grid in Memory(con).grids})
+
     def poison(self) -> int:
         with self._reading() as con:
             return int(con.execute("SELECT count(*) FROM poison").fetchone()[0])

@@ -213,6 +213,13 @@ async def test_behind_a_lost_link_all_is_silent(box: Box) -> None:
     assert (health.links[0].up, health.links[0].error) == (False, "unplugged")
 
 
+async def test_a_counter_that_lets_questions_pass_is_silent_and_says_so(box: Box) -> None:
+    box.link.state.unanswered.add("door")
+    states = {one.counter: (one.state, one.detail) for one in (await box.look()).counters}
+    assert states["door"] == ("silent", "does not answer")
+    assert states["front"] == ("ok", "")
+
+
 async def test_a_snapshot_is_shared_for_a_moment(box: Box) -> None:
     first = await box.source.snapshot()
     box.source._due_s = float("inf")
@@ -326,3 +333,20 @@ async def test_a_zone_nobody_has_heard_of_is_wrong_usage(box: Box, monkeypatch: 
     assert done.exit_code == 2
     assert "no zone shpo; known: " in done.output
     assert "shop" in done.output.split("known: ")[1]
+
+
+async def test_a_size_that_is_not_kept_is_wrong_usage(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = call(export.command, box, monkeypatch, *SPAN, "--size", "77")
+    assert done.exit_code == 2
+    assert "no windows of 77 s; kept: 900" in done.output
+    assert call(export.command, box, monkeypatch, *SPAN, "--size", "900").exit_code == 0
+
+
+@pytest.mark.parametrize("more", [(), ("--readings",)])
+async def test_export_of_nothing_fails_before_its_header(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    box.folder = tmp_path / "elsewhere"
+    done = call(export.command, box, monkeypatch, *SPAN, *more)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "no buffer" in done.stderr

@@ -50,6 +50,18 @@ async def test_devices_are_asked_and_asked_again_after_a_cut() -> None:
         assert set(ingest.totals("01")) == {5}
 
 
+async def test_a_device_that_does_not_answer_is_known_until_it_does() -> None:
+    modules = [Module("01"), Module("02")]
+    modules[1].faults.silent = True
+    with Bus(modules) as bus, SerialServer(bus.path) as server:
+        async with dialled(server.port, [beam("01"), beam("02")]) as (link, ingest):
+            await until(lambda: link.state.unanswered)
+            assert link.state.unanswered == {"02"}
+            bus.do(lambda: setattr(modules[1].faults, "silent", False))
+            await until(lambda: ingest.totals("02"))
+            await until(lambda: not link.state.unanswered)
+
+
 @pytest.mark.parametrize("late_s", [0.12, 0.28, 0.45])
 async def test_a_late_reply_is_never_booked_to_the_next_address(late_s: float) -> None:
     modules = [Module("01", totals=[4711, 0]), Module("02", totals=[5000, 0])]
