@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -27,6 +28,8 @@ from gateway.model import (
 REMEMBERED_TOPICS = 10_000
 REMEMBERED_STRANGERS = 256
 OF_COUNTERS = (Crossings, Register, Occupancy)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -97,6 +100,12 @@ class Source:
     routes: tuple[_Route, ...] = field(repr=False)
     selective: bool = False  # its lines were chosen, or others listen too: an unknown line is no stranger
     by_topic: dict[str, tuple[_Directory, _Directory]] = field(default_factory=dict, repr=False)
+
+    def hearing(self, topic: str) -> Iterator[_Route]:
+        """Whose messages come on this topic ("": no topics here)."""
+        for route in self.routes:
+            if not topic or not route.topics or any(topic_fits(one, topic) for one in route.topics):
+                yield route
 
 
 class Roster:
@@ -176,8 +185,12 @@ class Roster:
 
     def _remember(self, link: str, device: str, line: str) -> None:
         key = (link, device, line)
-        if key in self.strangers or len(self.strangers) < REMEMBERED_STRANGERS:
-            self.strangers[key] = self.strangers.get(key, 0) + 1
+        if key in self.strangers:
+            self.strangers[key] += 1
+        elif len(self.strangers) < REMEMBERED_STRANGERS:
+            if not any(known[:2] == key[:2] for known in self.strangers):
+                log.warning("link %s: counts of unknown device %r, line %r, are left out", *key)
+            self.strangers[key] = 1
 
 
 def _oriented(
@@ -217,9 +230,8 @@ def _oriented(
 def _directories(source: Source, topic: str) -> tuple[_Directory, _Directory]:
     """Of counters and of tills; filters are matched once per topic and remembered (bounded)."""
     counters, tills = _Directory(), _Directory()
-    for route in source.routes:
-        if not topic or not route.topics or any(topic_fits(one, topic) for one in route.topics):
-            (tills if route.till else counters).add(route)
+    for route in source.hearing(topic):
+        (tills if route.till else counters).add(route)
     if len(source.by_topic) >= REMEMBERED_TOPICS:
         source.by_topic.clear()
     source.by_topic[topic] = counters, tills

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -27,6 +27,8 @@ STEP_S = 5.0  # a link's time to say goodbye
 IN_USE = "in use by another program"
 IN_FLIGHT = 20  # what brokers commonly send of MQTT 3.1.1 before they wait for an acknowledgement
 HELD_BACK = "the broker may hold it back: {} messages before it were not acknowledged"
+TOLD = 5  # kinds of messages told of one silent counter
+REMEMBERED = 100  # of each counter: reasons may quote what came
 UNACKNOWLEDGED = 65_535  # we acknowledge nothing, so let the broker send as much as MQTT allows
 
 
@@ -64,6 +66,7 @@ class Listening:
     say: Callable[[str], None] = click.echo
     statuses: dict[str, Status] = field(default_factory=dict)
     withheld: Counter[str] = field(default_factory=Counter)  # link → acknowledgements not given
+    heard: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # no readings
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     full: bool = False
     fault: str = ""
@@ -91,9 +94,30 @@ class Listening:
         self.withheld[link] += done is not None
         resolved = self.roster.resolve(source, items, topic=topic)
         self.statuses.update(resolved.statuses)
+        kinds = [f"damaged ({one.reason})" for one in resolved.damaged]
+        kinds += [f"ignored ({one.reason})" for one in resolved.ignored]
+        if kinds:
+            self._note(kinds, [route.counter for route in source.hearing(topic)])
         for booking in resolved.bookings:
             if booking.counter in self.silent:
                 self._first(booking, stamp)
+
+    def _note(self, kinds: Iterable[str], counters: Iterable[str]) -> None:
+        """What came for these counters and was no reading; bounded."""
+        for heard in (self.heard[name] for name in counters if name in self.silent):
+            heard.update(kind for kind in kinds if kind in heard or len(heard) < REMEMBERED)
+
+    def came(self, counter: str, link: str) -> str:
+        """What came instead of the counter's reading; "" if nothing did."""
+        strangers = Counter(
+            {
+                f"of unknown device {device!r}, line {line!r}": number
+                for (over, device, line), number in self.roster.strangers.items()
+                if over == link
+            }
+        )
+        told = [f"{number} {kind}" for kind, number in (self.heard[counter] + strangers).most_common(TOLD)]
+        return "heard: " + ", ".join(told) if told else ""
 
     def _first(self, booking: Booking, stamp: Stamp) -> None:
         from gateway.items import to_line
@@ -167,7 +191,8 @@ def _silence(
         why = f"it says {status.state} {status.detail}".rstrip()
     elif not why and withheld >= IN_FLIGHT:
         why = HELD_BACK.format(withheld)
-    return f"{name}: no reading in {seconds:g} s on link {link}" + (f": {why}" if why else "")
+    told = [part for part in (why, ingest.came(name, link)) if part]
+    return ": ".join([f"{name}: no reading in {seconds:g} s on link {link}", *told])
 
 
 class _NoSessions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from simulators.dcon import Module
 from simulators.publisher import Publisher
 from tests.brokers import Mosquitto
 
-SOON_S = 20.0
+SOON_S = 90.0
 BASE = """
 [gateway]
 id = "box-1"
@@ -142,6 +143,33 @@ async def publish_until_ended(publisher: Publisher, process: asyncio.subprocess.
             number += 1
             await asyncio.sleep(0.1)
     return number
+
+
+@pytest.mark.needs("mosquitto")
+async def test_a_silent_counter_is_told_what_came_instead(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    other = 'other = {{ link = "broker", driver = "mapping", mapping = "acme", topic = "acme/other" }}\n'
+    text = BROKER.replace("[[mapping", other + "[[mapping", 1)
+    text = text.replace('topic = "acme/shop"', 'topic = "acme/shop", match = {{ counter = "a1" }}')
+    path = written(tmp_path, text.format(port=mosquitto.port, version="5"))
+    arguments = ["-m", "gateway", "try", "-c", str(path), "--for", "6"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
+    )
+    publisher = Publisher(port=mosquitto.port)
+    try:
+        async with asyncio.timeout(SOON_S + 40):
+            while process.returncode is None:
+                for body in ('{"battery": 3}', "{", message(1).replace('"a1"', '"zz"')):
+                    await asyncio.to_thread(publisher.publish, "acme/shop", body)
+                await asyncio.sleep(0.2)
+    finally:
+        await asyncio.to_thread(publisher.close)
+    _, errors = await process.communicate()
+    told = {line.split(":")[0]: line for line in errors.decode().splitlines()}
+    for came in ("ignored (no reading of the mapping fits)", "damaged (syntax)", "of unknown device 'zz'"):
+        assert re.search(rf"heard: .*\d+ {re.escape(came)}", told["shop"]), told
+    assert "ignored" not in told["other"]
+    assert process.returncode == 1
 
 
 @pytest.mark.needs("mosquitto")

@@ -177,6 +177,16 @@ def test_unknown_device_is_counted_and_remembered(roster: Roster) -> None:
     assert roster.strangers == {("broker", "M9", "q"): 2}
 
 
+def test_unknown_device_is_told_once_at_first_sight(roster: Roster, caplog: pytest.LogCaptureFixture) -> None:
+    source = source_of(roster, "shop")
+    for counter, line in (("M9", "q"), ("M9", "q"), ("M9", "r"), ("M8\n", "q")):
+        roster.resolve(source, [crossing(counter, line)], topic="acme/7")
+    assert [(one.levelname, one.getMessage()) for one in caplog.records] == [
+        ("WARNING", "link broker: counts of unknown device 'M9', line 'q', are left out"),
+        ("WARNING", "link broker: counts of unknown device 'M8\\n', line 'q', are left out"),
+    ]
+
+
 def test_memory_for_strangers_and_topics_is_bounded(roster: Roster) -> None:
     source = source_of(roster, "shop")
     for number in range(REMEMBERED_TOPICS + 10):
