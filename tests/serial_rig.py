@@ -16,7 +16,7 @@ from gateway.links.serial import SerialLink, Tap
 from gateway.links.supervise import Backoff
 from gateway.model import Ignored, Item, Register, Stamp
 
-SOON_S = 20.0
+SOON_S = 90.0
 
 
 class Settings(SerialOptions):

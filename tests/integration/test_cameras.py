@@ -20,7 +20,7 @@ from simulators import axis, hikvision, timing
 from simulators.camera import Camera
 from simulators.portal import seeded
 
-SOON_S = 40.0
+SOON_S = 90.0
 MINUTE, QUARTER, HOUR, DAY = 60_000, 900_000, 3_600_000, 86_400_000
 OSLO = ZoneInfo("Europe/Oslo")
 NOON = 1_795_431_600_000  # 2026-11-23T12:00+01:00

@@ -16,7 +16,7 @@ from gateway.clock import Clock
 from gateway.links.push import PushLink
 from simulators.mqtt import Counter, voice
 
-SOON_S = 20.0
+SOON_S = 90.0
 MINUTE = 60_000
 TEXT = """
 [gateway]

@@ -19,7 +19,7 @@ from gateway.store.plan import LineTotals
 from simulators.bus import Bus
 from simulators.dcon import Module
 
-SOON_S = 30.0
+SOON_S = 90.0
 MINUTE = 60_000
 TEXT = """
 [gateway]

@@ -26,7 +26,7 @@ from gateway.model import Crossings, Item
 from simulators import timing
 from simulators.portal import Faults, Portal, seeded
 
-SOON_S = 20.0
+SOON_S = 90.0
 STEP = 900_000
 HOUR = 3_600_000
 DAY = 24 * HOUR

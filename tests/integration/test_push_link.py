@@ -26,7 +26,7 @@ from gateway.links.push import LONG_BYTES, PushLink
 from gateway.model import Crossings, Damaged, DamageReason, Ignored, Item, Stamp
 
 JSON = {"Content-Type": "application/json"}
-SOON_S = 5.0
+SOON_S = 30.0
 
 
 @dataclass

@@ -81,7 +81,7 @@ async def test_a_silent_module_is_asked_less_and_less_and_slows_nobody() -> None
     with Bus(modules) as bus:
         async with running(Settings(bus.path, poll_s=0.2), [beam("01"), beam("02")]) as (_, ingest):
             await until(lambda: bus.asked(b"$012\r") >= 4)
-            assert len(ingest.totals("02")) >= 9  # 14 without the silence of the other
+            assert len(ingest.totals("02")) >= 6  # 14 without the silence of the other, on a machine at rest
             times = [at for at, request in bus.heard if request == b"$012\r"]
             gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
             assert gaps[2] > 1.5 * gaps[1]

@@ -24,7 +24,7 @@ from simulators.publisher import Publisher
 from simulators.timing import rfc3339
 from tests.brokers import Mosquitto
 
-SOON_S = 20.0
+SOON_S = 90.0
 MINUTE = 60_000
 TEXT = """
 [gateway]

@@ -18,7 +18,7 @@ from gateway.links.push import PushLink
 from gateway.links.supervise import Backoff
 from simulators.xovis import MINUTE_MS, Sensor, bundle
 
-SOON_S = 20.0
+SOON_S = 90.0
 TEXT = """
 [gateway]
 data_dir = "data"
