@@ -23,6 +23,7 @@ KINDS = {
     "model_attributes": "a table",
     "mapping": "a table",
 }
+FEW = 8  # keys of a table that may all be named where none is near
 LIMITS = {
     "greater_than": "more than {gt:g}",
     "greater_than_equal": "at least {ge:g}",
@@ -63,7 +64,9 @@ def sentences(
         key = _key(fault["loc"])
         if fault["type"] == "extra_forbidden":
             known = _keys_at(model, fault["loc"][:-1]) + (list(also) if len(key) == 1 else [])
-            found.append((key, f"unknown key{hint(str(fault['loc'][-1]), known)}"))
+            near = hint(str(fault["loc"][-1]), known)
+            few = f"; known: {', '.join(known)}" if 0 < len(known) <= FEW else ""
+            found.append((key, f"unknown key{near or few}"))
         elif fault["type"] == "value_error":
             found += [_told(key, line) for line in str(fault["ctx"]["error"]).splitlines()]
         else:

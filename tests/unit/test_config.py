@@ -219,6 +219,13 @@ WRONG = {
         + '[counter.a]\nlink = "broker"\ndriver = "mapping"\nmapping = "acne"\ntopic = "t"',
         "counter.a.mapping: there is no [mapping.acne] (did you mean acme?)",
     ),
+    "a key like no other of a small table": (
+        LINKS
+        + '[mapping.acme]\nreading = [{ ins = "i" }]\n'
+        + '[counter.a]\nlink = "broker"\ndriver = "mapping"\nmapping = "acme"\ntopic = "t"\n'
+        + 'match = { serial = "7" }',
+        "counter.a.match.serial: unknown key; known: counter, till, line",
+    ),
     "a mistyped key in a mapping": (
         LINKS
         + '[mapping.acme]\nreading = [{ ins = "i", rowz = "a[*]" }]\n'
