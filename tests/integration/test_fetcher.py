@@ -7,6 +7,7 @@ import base64
 import contextlib
 import hashlib
 import re
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,6 +152,16 @@ async def test_a_token_as_plain_text_or_as_a_json_string_is_taken(secret: str) -
         login = {"auth": "token", "client_id": "77", "key_file": secret, "client_header": "X-Client"}
         async with asking(handler, token_field="access", **words, **login) as one:
             assert (await one.ask()).data == b"ok"
+
+
+async def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = PullOptions(url=f"http://127.0.0.1:{port}")
+    fetcher = Fetcher(settings, Login(settings), Budget(0), Clock("always"), LinkState())
+    with pytest.raises(LinkError, match=f"^cannot reach 127.0.0.1:{port}: Connection refused$"):
+        await fetcher.fetch(Fetch("/counts"))
+    await fetcher.close()
 
 
 async def test_a_secret_that_is_gone_is_told(secret: str) -> None:
