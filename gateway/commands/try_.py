@@ -189,10 +189,10 @@ def _silence(
     why, status, withheld = errors.get(link), ingest.statuses.get(name), ingest.withheld[link]
     if not why and status:
         why = f"it says {status.state} {status.detail}".rstrip()
-    elif not why and withheld >= IN_FLIGHT:
+    elif not why and withheld >= IN_FLIGHT and not ingest.heard[name]:
         why = HELD_BACK.format(withheld)
-    told = [part for part in (why, ingest.came(name, link)) if part]
-    return ": ".join([f"{name}: no reading in {seconds:g} s on link {link}", *told])
+    told = "; ".join(part for part in (why, ingest.came(name, link)) if part)
+    return f"{name}: no reading in {seconds:g} s on link {link}" + (f": {told}" if told else "")
 
 
 class _NoSessions:

@@ -168,6 +168,7 @@ async def test_a_silent_counter_is_told_what_came_instead(tmp_path: Path, mosqui
     told = {line.split(":")[0]: line for line in errors.decode().splitlines()}
     for came in ("ignored (no reading of the mapping fits)", "damaged (syntax)", "of unknown device 'zz'"):
         assert re.search(rf"heard: .*\d+ {re.escape(came)}", told["shop"]), told
+    assert "hold it back" not in told["shop"]
     assert "ignored" not in told["other"]
     assert process.returncode == 1
 
