@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,7 @@ from gateway.links import Link
 from gateway.links.serial import SerialLink, Tap
 from gateway.links.supervise import Backoff
 from gateway.model import Ignored, Item, Register, Stamp
-
-SOON_S = 90.0
+from tests.patience import SOON_S
 
 
 class Settings(SerialOptions):
@@ -104,9 +103,3 @@ async def kept(link: Link) -> AsyncIterator[None]:
         stop.set()
         async with asyncio.timeout(SOON_S):
             await task
-
-
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(SOON_S):
-        while not true():
-            await asyncio.sleep(0.005)

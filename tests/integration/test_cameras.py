@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ import aiohttp
 import pytest
 
 from gateway import app, config
-from gateway.clock import Clock
-from gateway.links.push import PushLink
-from simulators import axis, hikvision, timing
+from simulators import axis, hikvision
 from simulators.camera import Camera
 from simulators.portal import seeded
+from tests import patience
+from tests.daemon_rig import Ahead, Same, push_url
 
-SOON_S = 90.0
+until = partial(patience.until, look_s=0.03)  # looks into the store
 MINUTE, QUARTER, HOUR, DAY = 60_000, 900_000, 3_600_000, 86_400_000
 OSLO = ZoneInfo("Europe/Oslo")
 NOON = 1_795_431_600_000  # 2026-11-23T12:00+01:00
@@ -53,31 +53,6 @@ mall = {{ kind = "mall", entrances = ["north", "door", "south"] }}
 MAC = "24:28:fd:f3:3a:11"
 
 
-class Ahead(Clock):
-    """Time passes when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__("always")
-        self.ahead_ms = 0
-
-    def wall_ms(self) -> int:
-        return super().wall_ms() + self.ahead_ms
-
-    def mono_ms(self) -> int:
-        return super().mono_ms() + self.ahead_ms
-
-
-class Same(timing.Clock):
-    """The cameras' clocks agree with ours."""
-
-    def __init__(self, clock: Ahead) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def now_ms(self) -> int:
-        return self._clock.wall_ms()
-
-
 class Around:
     """The daemon and its cameras: north pushes minutes, door quarters, south is asked."""
 
@@ -87,10 +62,7 @@ class Around:
         self.daemon, self.clock, self.cameras, self._web = daemon, clock, cameras, web
 
     async def push(self, body: Any, kind: str | None = None) -> int:
-        link = next(link for link in self.daemon.links if isinstance(link, PushLink))
-        address = link._listener.address
-        assert address
-        url = f"http://127.0.0.1:{address[1]}/push/cameras"
+        url = push_url(self.daemon)
         async with self._web.post(url, data=body, headers={"Content-Type": kind} if kind else None) as answer:
             return answer.status
 
@@ -157,12 +129,6 @@ async def counting(folder: Path, text: str = TEXT) -> AsyncIterator[Around]:
         around = Around(daemon, clock, cameras, web)
         await until(lambda: all(link.state.up for link in daemon.links if link.id in ("cameras", "south")))
         yield around
-
-
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(SOON_S):
-        while not true():
-            await asyncio.sleep(0.03)
 
 
 async def test_what_is_pushed_is_stored_and_what_is_no_count_is_answered(tmp_path: Path) -> None:

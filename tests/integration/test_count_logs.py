@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import Counter as Sums
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -15,8 +14,8 @@ from gateway import app, config
 from gateway.clock import Clock
 from gateway.links.push import PushLink
 from simulators.mqtt import Counter, voice
+from tests.patience import until
 
-SOON_S = 90.0
 MINUTE = 60_000
 TEXT = """
 [gateway]
@@ -40,12 +39,6 @@ sim-2 = {{ link = "lan", serial = "sim-2", {keys} }}
 [zone]
 shop = {{ kind = "store", entrances = ["sim-1", "sim-2"] }}
 """
-
-
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(SOON_S):
-        while not true():
-            await asyncio.sleep(0.005)
 
 
 @contextlib.asynccontextmanager

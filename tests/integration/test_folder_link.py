@@ -21,7 +21,8 @@ from gateway.driver import Device, Driver, Message, Site
 from gateway.links.folder import PART, FolderLink
 from gateway.links.shelf import Shelf, Sight
 from gateway.model import Damaged, Delivery, Ignored, Item, Stamp, Transactions
-from tests.serial_rig import kept, quick, until
+from tests.patience import until
+from tests.serial_rig import kept, quick
 
 CSV = {
     "format": {"csv": {"separator": ";", "decimal": ","}},

@@ -9,7 +9,8 @@ from gateway.driver import Device
 from gateway.model import Damaged, DeviceState, Register, Status
 from simulators.bus import Bus
 from simulators.gate7e import Gate
-from tests.serial_rig import Ingest, Settings, Source, running, until
+from tests.patience import until
+from tests.serial_rig import Ingest, Settings, Source, running
 
 
 def gate(address: int, side: str = "left", **options: Any) -> Source:

@@ -23,7 +23,8 @@ from gateway.errors import LinkError
 from gateway.links import gpio, open_link
 from gateway.links.gpio import ChipLines, Contacts, Edge, GpioLink, ModemLines
 from gateway.model import Crossings, Damaged, Status
-from tests.serial_rig import Ingest, Source, kept, quick, until
+from tests.patience import until
+from tests.serial_rig import Ingest, Source, kept, quick
 
 PORT = GpioOptions.model_validate({"port": "/dev/contacts", "poll_s": 0.002})
 

@@ -9,7 +9,8 @@ from gateway.driver import Device
 from gateway.model import Damaged, Register, Status
 from simulators.bus import Bus
 from simulators.hpc168 import Counter
-from tests.serial_rig import Ingest, Settings, Source, running, until
+from tests.patience import until
+from tests.serial_rig import Ingest, Settings, Source, running
 
 READS = {b"13", b"66"}
 

@@ -12,7 +12,8 @@ from gateway.driver import Device
 from gateway.model import Crossings, Damaged, DeviceState, Occupancy, Register, Status
 from simulators.bus import Bus
 from simulators.lines import Board
-from tests.serial_rig import Ingest, Lines, Settings, Source, running, until
+from tests.patience import until
+from tests.serial_rig import Ingest, Lines, Settings, Source, running
 
 TOTALS = {"pattern": r"IN (?P<total_in>\d+) OUT (?P<total_out>\d+)", "base": {"register": {"width_bits": 16}}}
 STYLES: dict[str, dict[str, Any]] = {

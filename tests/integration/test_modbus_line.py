@@ -16,7 +16,8 @@ from gateway.links.tcp import TcpLink
 from gateway.model import Damaged, DeviceState, Register, Status
 from simulators.bus import Bus
 from simulators.modbus import TcpServer, Unit
-from tests.serial_rig import Ingest, Settings, Source, kept, quick, running, until
+from tests.patience import until
+from tests.serial_rig import Ingest, Settings, Source, kept, quick, running
 
 READS = {1, 2, 3, 4}
 BOTH = {"in": 0, "out": 1}

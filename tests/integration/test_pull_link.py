@@ -8,7 +8,7 @@ import hashlib
 import json
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,13 @@ import pytest
 
 from drivers.viametrix.family import FAMILY, ViametrixOptions
 from gateway import app, config
-from gateway.clock import Clock
 from gateway.driver import Device, Kind, Message
 from gateway.errors import ConfigurationError
-from gateway.links import supervise
-from gateway.links.supervise import Backoff
 from gateway.model import Crossings, Item
-from simulators import timing
 from simulators.portal import Faults, Portal, seeded
+from tests.daemon_rig import Ahead, Same, make_impatient
+from tests.patience import until
 
-SOON_S = 90.0
 STEP = 900_000
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -52,43 +49,10 @@ shop = {{ kind = "store", entrances = ["door", "back"] }}
 """  # noqa: E501 - inline tables stay on one line
 
 
-class Ahead(Clock):
-    """Time passes when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__("always")
-        self.ahead_ms = 0
-
-    def wall_ms(self) -> int:
-        return super().wall_ms() + self.ahead_ms
-
-    def mono_ms(self) -> int:
-        return super().mono_ms() + self.ahead_ms
-
-
-class Same(timing.Clock):
-    """The portal's clock agrees with ours."""
-
-    def __init__(self, clock: Ahead) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def now_ms(self) -> int:
-        return self._clock.wall_ms()
-
-
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(SOON_S):
-        while not true():
-            await asyncio.sleep(0.005)
-
-
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The portal is tried again after hundredths of a second."""
-    monkeypatch.setattr(supervise, "Backoff", lambda: Backoff(chance=lambda: 0.01))
-    monkeypatch.setattr("gateway.links.pull.RECALL_PAUSE_S", 0.01)
-    monkeypatch.setattr("gateway.links.pull.LOOK_S", 0.1)
+    make_impatient(monkeypatch)
 
 
 @pytest.fixture

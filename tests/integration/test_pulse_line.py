@@ -6,7 +6,8 @@ from drivers.pulse.family import Pulse, PulseOptions
 from gateway.model import Crossings, Damaged, Status
 from simulators.bus import Bus
 from simulators.pulse import Box
-from tests.serial_rig import Ingest, Settings, Source, running, until
+from tests.patience import until
+from tests.serial_rig import Ingest, Settings, Source, running
 
 
 def beam(**options: object) -> Source:

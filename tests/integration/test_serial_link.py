@@ -16,7 +16,8 @@ from gateway.links.turns import Turn
 from gateway.model import Damaged, DeviceState, Register, Status
 from simulators.bus import Bus
 from simulators.dcon import Module
-from tests.serial_rig import Settings, Source, running, until
+from tests.patience import until
+from tests.serial_rig import Settings, Source, running
 
 
 def beam(address: str, **options: Any) -> Source:

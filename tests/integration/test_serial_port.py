@@ -28,7 +28,8 @@ from simulators.bus import Bus, Faults
 from simulators.dcon import Module
 from simulators.gate7e import Gate
 from tests.integration.test_serial_link import beam
-from tests.serial_rig import Ingest, Lines, Settings, Source, kept, quick, running, until
+from tests.patience import until
+from tests.serial_rig import Ingest, Lines, Settings, Source, kept, quick, running
 
 
 def door(address: str, **options: Any) -> Source:

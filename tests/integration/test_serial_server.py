@@ -11,7 +11,8 @@ from gateway.links.port import Port
 from simulators.bus import Bus
 from simulators.dcon import Module
 from tests.integration.test_serial_link import beam
-from tests.serial_rig import Lines, Settings, Source, running, until
+from tests.patience import until
+from tests.serial_rig import Lines, Settings, Source, running
 from tests.serial_server import SerialServer
 
 

@@ -19,7 +19,8 @@ from simulators import cleancash, escpos, skattedosan
 from simulators.bus import Bus
 from simulators.bus import Device as Simulated
 from simulators.cashier import PRICE_MINOR, Cashier, ControlUnit, Counter
-from tests.serial_rig import SOON_S, Ingest, Source, until
+from tests.patience import SOON_S, until
+from tests.serial_rig import Ingest, Source
 
 ANSWER_S = 0.02
 UNITS = pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from gateway.model import Ignored
 from simulators.bus import Bus
 from simulators.dcon import Module
 from tests.integration.test_serial_link import beam
-from tests.serial_rig import Ingest, Lines, Source, kept, quick, until
+from tests.patience import until
+from tests.serial_rig import Ingest, Lines, Source, kept, quick
 from tests.serial_server import SerialServer
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

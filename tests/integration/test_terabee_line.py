@@ -11,7 +11,8 @@ from gateway.driver import Device
 from gateway.model import Damaged, Register, Status
 from simulators.bus import Bus
 from simulators.terabee import Sensor
-from tests.serial_rig import Ingest, Settings, Source, running, until
+from tests.patience import until
+from tests.serial_rig import Ingest, Settings, Source, running
 
 
 def sensor() -> Source:

@@ -8,7 +8,7 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from struct import pack
 
@@ -17,14 +17,14 @@ import pytest
 
 from gateway import app, config
 from gateway.clock import Clock
-from gateway.links.push import PushLink
 from simulators.lorawan import ImbuildingsVoice, Vs125Voice, Vs350Voice, dev_eui, things_stack
 from simulators.mqtt import Record, Voice
 from simulators.publisher import Publisher
 from simulators.timing import rfc3339
 from tests.brokers import Mosquitto
+from tests.daemon_rig import push_url
+from tests.patience import until
 
-SOON_S = 90.0
 MINUTE = 60_000
 TEXT = """
 [gateway]
@@ -68,10 +68,7 @@ class Around:
         await self.publish(voice.topic(), voice.tell(package, records))
 
     async def push(self, body: bytes) -> int:
-        link = next(link for link in self.daemon.links if isinstance(link, PushLink))
-        address = link._listener.address
-        assert address
-        url = f"http://127.0.0.1:{address[1]}/push/lan"
+        url = push_url(self.daemon)
         async with self._web.post(url, data=body, headers={"Content-Type": "application/json"}) as answer:
             return answer.status
 
@@ -98,12 +95,6 @@ async def counting(folder: Path, port: int) -> AsyncIterator[Around]:
         publisher = stack.enter_context(Publisher("127.0.0.1", port))
         await until(lambda: all(link.state.up for link in daemon.links))
         yield Around(daemon, publisher, web)
-
-
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(SOON_S):
-        while not true():
-            await asyncio.sleep(0.01)
 
 
 def minutes(*counts: tuple[int, int]) -> list[Record]:

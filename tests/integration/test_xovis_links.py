@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -13,12 +12,11 @@ import pytest
 
 from gateway import app, config
 from gateway.clock import Clock
-from gateway.links import supervise
 from gateway.links.push import PushLink
-from gateway.links.supervise import Backoff
 from simulators.xovis import MINUTE_MS, Sensor, bundle
+from tests.daemon_rig import make_impatient
+from tests.patience import until
 
-SOON_S = 90.0
 TEXT = """
 [gateway]
 data_dir = "data"
@@ -45,17 +43,9 @@ shop = {{ kind = "store", entrances = ["door", "old"] }}
 """  # noqa: E501 - inline tables stay on one line
 
 
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(SOON_S):
-        while not true():
-            await asyncio.sleep(0.005)
-
-
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervise, "Backoff", lambda: Backoff(chance=lambda: 0.01))
-    monkeypatch.setattr("gateway.links.pull.RECALL_PAUSE_S", 0.01)
-    monkeypatch.setattr("gateway.links.pull.LOOK_S", 0.1)
+    make_impatient(monkeypatch)
 
 
 @contextlib.asynccontextmanager
