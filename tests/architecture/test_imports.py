@@ -26,7 +26,7 @@ TABLE: dict[str, set[str]] = {
     "gateway.retry": set(),
     "gateway.registers": PURE,
     "gateway.windows": PURE,
-    "gateway.measures": PURE,
+    "gateway.measures": PURE | {"gateway.measures"},
     "gateway.quality": PURE,
     "gateway.driver": PURE | {"gateway.errors"},
     "gateway.config": PURE

@@ -1,0 +1,29 @@
+"""How many of those who pass come in; how many of the centre's visitors a store sees. Passage rates, both.
+
+One person may pass and enter several times, so shares of several stores may add up to more than 1. Oracle O3.
+"""
+
+from __future__ import annotations
+
+from gateway.measures.converting import PHI_START
+from gateway.measures.intervals import poisson_ratio, wilson
+from gateway.measures.ratios import MALL_SHARE, NO_DENOMINATOR, PASSERSBY, RATIO_GT_1, Ratio, unknown
+
+
+def capture_rate(entries: int, passersby: int) -> Ratio:
+    """Store entries per passage at the front, both directions. Binomial: who enters has passed."""
+    if passersby <= 0:
+        return unknown(NO_DENOMINATOR)
+    if entries > passersby:
+        return Ratio(entries / passersby, *poisson_ratio(entries, passersby), PASSERSBY, flags=(RATIO_GT_1,))
+    return Ratio(entries / passersby, *wilson(entries, passersby), PASSERSBY)
+
+
+def mall_share(entries: int, mall_visitors: int, phi: float = PHI_START) -> Ratio:
+    """Store entries per visitor of the centre. Two doors, two counts: a ratio of over-dispersed Poissons."""
+    if mall_visitors <= 0:
+        return unknown(NO_DENOMINATOR)
+    flags = (RATIO_GT_1,) if entries > mall_visitors else ()
+    return Ratio(
+        entries / mall_visitors, *poisson_ratio(entries, mall_visitors, phi), MALL_SHARE, flags=flags
+    )
