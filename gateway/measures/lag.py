@@ -104,6 +104,11 @@ def lag_of_dwell(dwell_s: float) -> float:
     return SHARE_OF_DWELL * dwell_s
 
 
+def rolling_length(mean_windows: float, least: int) -> int:
+    """Windows a rolling figure needs: `least` (an hour's), or four mean lags where those are longer."""
+    return max(least, math.ceil(MEAN_LAGS * mean_windows))
+
+
 def conversion_lagged(
     sales: int,
     visitors: float,

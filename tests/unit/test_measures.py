@@ -1,4 +1,4 @@
-"""What every snapshot and event shows: unknown with a reason, never zero; strange counts shown and flagged."""
+"""What snapshots and events show: unknown with a reason, never zero; strange counts shown and flagged."""
 
 from __future__ import annotations
 
