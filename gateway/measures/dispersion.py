@@ -73,17 +73,6 @@ def squares(parts: Iterable[Part], day_sales: int, day_entries: float) -> Iterat
             yield (sales - p * entries) ** 2 / (p * (1 - p) * entries * (1 - share))
 
 
-def pearson(cells: Sequence[Part]) -> float | None:
-    """Pearson's chi square over its degrees of freedom for cells of one common rate; None below two cells."""
-    known = [(sales, entries) for sales, entries in cells if entries > 0]
-    total_sales, total = sum(cell[0] for cell in known), math.fsum(cell[1] for cell in known)
-    if len(known) < 2 or not 0 < total_sales < total:
-        return None
-    p = total_sales / total
-    terms = ((sales - p * entries) ** 2 / (p * (1 - p) * entries) for sales, entries in known)
-    return math.fsum(terms) / (len(known) - 1)
-
-
 def group_dispersion(sizes: Mapping[int, int]) -> tuple[float, float] | None:
     """(mean size, variance over mean of persons) of groups given as size → how many; None without groups.
 

@@ -22,6 +22,7 @@ from gateway.measures.ratios import LAGGED, SHORT_WINDOW, Ratio, flagged
 
 TAIL = 1e-4  # of the buyers, later than the kernel's end: counted with its last window
 MOST_BUCKETS = 200
+LEAST_LAG = 1000  # a shorter part of a window is no lag
 LEAST_RECEIPTS = 200  # before a mean lag is worth more than none
 MEAN_LAGS = 4  # a rolling window must be this long
 SHARE_OF_DWELL = 0.8  # of a visit has passed when the receipt is printed
@@ -34,14 +35,14 @@ def kernel(mean_s: float, size_s: int) -> Pmf:
 
     Its mean is `mean_s / size_s` windows but for the cut tail. No lag: (1,).
     """
-    if mean_s <= 0:
+    if mean_s * LEAST_LAG < size_s:
         return (1.0,)
     theta = mean_s / 2 / size_s
     shares: list[float] = []
     rest = 1.0
     while rest > TAIL and len(shares) < MOST_BUCKETS:
         j = len(shares)
-        shares.append(_area(j + 1, theta) - 2 * _area(j, theta) + _area(j - 1, theta))
+        shares.append(max(0.0, _area(j + 1, theta) - 2 * _area(j, theta) + _area(j - 1, theta)))
         rest -= shares[-1]
     shares[-1] += max(0.0, rest)
     total = math.fsum(shares)
@@ -76,20 +77,18 @@ class LagSums:
     receipts: int = 0
 
 
-def after_day(sums: LagSums, entries: Sequence[int], sales: Sequence[int]) -> LagSums:
-    """The sums with one more closed day of windows; a day without entries or receipts teaches nothing."""
-    came, paid = sum(entries), sum(sales)
-    if not came or not paid:
-        return sums
-    return LagSums(sums.weighted + paid * (_centre(sales) - _centre(entries)), sums.receipts + paid)
+def of_day(entries: Sequence[int], sales: Sequence[int]) -> LagSums:
+    """What one closed day of windows says; without entries or receipts nothing."""
+    paid = sum(sales)
+    if not sum(entries) or not paid:
+        return LagSums()
+    return LagSums(paid * (_centre(sales) - _centre(entries)), paid)
 
 
-def learn(days: Iterable[tuple[Sequence[int], Sequence[int]]]) -> LagSums:
-    """`after_day` over (entries, sales) of closed days."""
-    sums = LagSums()
-    for entries, sales in days:
-        sums = after_day(sums, entries, sales)
-    return sums
+def learn(days: Iterable[LagSums]) -> LagSums:
+    """The sums of several closed days, in any order."""
+    known = list(days)
+    return LagSums(math.fsum(day.weighted for day in known), sum(day.receipts for day in known))
 
 
 def mean_lag(sums: LagSums) -> float | None:

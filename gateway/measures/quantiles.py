@@ -12,6 +12,8 @@ TINY = 1e-300  # stands for a zero in the continued fraction, whose ratio it doe
 CLOSE = 1e-15
 TERMS = 500
 STEPS = 60
+CLOSE_X = 1e-13
+LOG_THIN = -600.0
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
@@ -30,13 +32,10 @@ def beta_quantile(share: float, a: float, b: float) -> float:
     for _ in range(STEPS):
         error = beta_cdf(x, a, b) - share
         low, high = (low, x) if error > 0 else (x, high)
-        step = error / math.exp(_log_density(x, a, b))
-        bend = step * ((a - 1) / x - (b - 1) / (1 - x)) / 2
-        following = x - step / (1 - bend) if abs(bend) < 0.5 else x - step  # Halley, or Newton while far off
-        if not low < following < high:
-            following = (low + high) / 2
-        if abs(following - x) < 1e-12 * x:
-            return following
+        step = _halley(x, a, b, error)
+        if abs(step) <= max(CLOSE_X * min(x, 1 - x), 2 * math.ulp(x)):
+            return x
+        following = x - step if low < x - step < high else (low + high) / 2
         x = following
     return x
 
@@ -53,6 +52,9 @@ def t_quantile(share: float, df: float) -> float:
         return -t_quantile(1 - share, df)
     if share == 0.5:
         return 0.0
+    if share < 0.75:  # t² / (df + t²) is small there, and 1 - x would lose its digits
+        y = beta_quantile(2 * share - 1, 0.5, df / 2)
+        return math.sqrt(df * y / (1 - y))
     x = beta_quantile(2 * (1 - share), df / 2, 0.5)
     return math.sqrt(df * (1 - x) / x)
 
@@ -60,6 +62,16 @@ def t_quantile(share: float, df: float) -> float:
 def _log_density(x: float, a: float, b: float) -> float:
     scale = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
     return scale + (a - 1) * math.log(x) + (b - 1) * math.log1p(-x)
+
+
+def _halley(x: float, a: float, b: float, error: float) -> float:
+    """How far to step back; infinite where the density is too thin to divide by."""
+    log_density = _log_density(x, a, b)
+    if log_density < LOG_THIN:
+        return math.inf
+    step = error / math.exp(log_density)
+    bend = step * ((a - 1) / x - (b - 1) / (1 - x)) / 2
+    return step / (1 - bend) if abs(bend) < 0.5 else step  # Newton while far off
 
 
 def _fraction(x: float, a: float, b: float) -> float:

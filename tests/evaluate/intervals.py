@@ -87,7 +87,9 @@ def learn(dice: Random, of: Store, past: Sequence[Day]) -> Learnt:
     """Calibrate by hand, learn the lag from past days, then the dispersion with that lag."""
     pairs = [calibration.Tally(*tally(dice, of, persons)) for persons in TALLIED]
     found = calibration.calibrate(pairs)
-    mean = lag.mean_lag(lag.learn((past_day.counted, past_day.receipts) for past_day in past)) or 0.0
+    mean = (
+        lag.mean_lag(lag.learn(lag.of_day(past_day.counted, past_day.receipts) for past_day in past)) or 0.0
+    )
     learnt = Learnt(
         factor=found.factor or 1.0,
         s_k=found.s_k,

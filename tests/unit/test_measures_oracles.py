@@ -290,7 +290,7 @@ def test_o12_lag() -> None:
 def test_o12_the_mean_lag_by_moments() -> None:
     o = oracle("O12_lag")
     # the oracle's receipts are halves of persons; ten such days twice over are whole ones, and enough of them
-    day = ([2 * came for came in o["entries"]], [round(2 * paid) for paid in o["transactions"]])
+    day = lag.of_day([2 * came for came in o["entries"]], [round(2 * paid) for paid in o["transactions"]])
     assert six(lag.mean_lag(lag.learn([day] * 10))) == [o["moment_lag"]]
 
 
