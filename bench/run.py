@@ -1,6 +1,6 @@
 """What it costs, as figures with the machine named; never a test. One part: `bench/run.py steady`.
 
-Parts: version, idle, throughput, steady, dcon, card, backlog (bench/backlog.py).
+Parts: version, idle, throughput, steady, dcon, card, measures (measures.py), backlog (backlog.py).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+from bench.measures import costs  # noqa: E402 - beside this file
 from tests.torture.rig import BIN, BROKER, free_port, wait_until  # noqa: E402 - the rig lives with the tests
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -301,6 +302,10 @@ def backlog(_folder: Path) -> dict[str, object]:
     return {"output": done.stdout.strip().splitlines()[-12:]}
 
 
+def measures(_folder: Path) -> dict[str, object]:
+    return costs()
+
+
 PARTS: dict[str, Callable[[Path], dict[str, object]]] = {
     "version": version,
     "throughput": throughput,
@@ -308,6 +313,7 @@ PARTS: dict[str, Callable[[Path], dict[str, object]]] = {
     "dcon": dcon,
     "card": card,
     "idle": idle,
+    "measures": measures,
     "backlog": backlog,
 }
 

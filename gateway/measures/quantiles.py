@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 
 TINY = 1e-300  # stands for a zero in the continued fraction, whose ratio it does not change
-CLOSE = 1e-15
+CLOSE = 1e-14
 TERMS = 500
 STEPS = 60
-CLOSE_X = 1e-13
+CLOSE_X = 1e-5  # a step so small leaves about its cube
 LOG_THIN = -600.0
 
 
@@ -20,23 +20,22 @@ def beta_cdf(x: float, a: float, b: float) -> float:
     """P(X <= x) of Beta(a, b), 0…1; `a, b > 0`."""
     if x <= 0 or x >= 1:
         return 0.0 if x <= 0 else 1.0
-    front = math.exp(_log_density(x, a, b) + math.log(x) + math.log1p(-x))
-    if x < (a + 1) / (a + b + 2):  # where the fraction converges fast; the other side by symmetry
-        return front * _fraction(x, a, b) / a
-    return 1 - front * _fraction(1 - x, b, a) / b
+    return _cdf(x, a, b, _log_density(x, a, b, _log_scale(a, b)))
 
 
 def beta_quantile(share: float, a: float, b: float) -> float:
     """The x with P(X <= x) = `share` of Beta(a, b); `0 < share < 1`."""
-    x, low, high = _guess(share, a, b), 0.0, 1.0
+    x, low, high, scale = _guess(share, a, b), 0.0, 1.0, _log_scale(a, b)
     for _ in range(STEPS):
-        error = beta_cdf(x, a, b) - share
+        log_density = _log_density(x, a, b, scale)
+        error = _cdf(x, a, b, log_density) - share
         low, high = (low, x) if error > 0 else (x, high)
-        step = _halley(x, a, b, error)
+        step = _halley(x, a, b, error, log_density)
         if abs(step) <= max(CLOSE_X * min(x, 1 - x), 2 * math.ulp(x)):
-            return x
-        following = x - step if low < x - step < high else (low + high) / 2
-        x = following
+            return min(max(x - step, 0.0), 1.0)
+        x = x - step if low < x - step < high else (low + high) / 2
+        if not 0 < x < 1:  # nearer to the end than a double can say
+            break
     return x
 
 
@@ -59,14 +58,23 @@ def t_quantile(share: float, df: float) -> float:
     return math.sqrt(df * (1 - x) / x)
 
 
-def _log_density(x: float, a: float, b: float) -> float:
-    scale = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+def _log_scale(a: float, b: float) -> float:
+    return math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+
+
+def _log_density(x: float, a: float, b: float, scale: float) -> float:
     return scale + (a - 1) * math.log(x) + (b - 1) * math.log1p(-x)
 
 
-def _halley(x: float, a: float, b: float, error: float) -> float:
+def _cdf(x: float, a: float, b: float, log_density: float) -> float:
+    front = math.exp(log_density + math.log(x) + math.log1p(-x))
+    if x < (a + 1) / (a + b + 2):  # where the fraction converges fast; the other side by symmetry
+        return front * _fraction(x, a, b) / a
+    return 1 - front * _fraction(1 - x, b, a) / b
+
+
+def _halley(x: float, a: float, b: float, error: float, log_density: float) -> float:
     """How far to step back; infinite where the density is too thin to divide by."""
-    log_density = _log_density(x, a, b)
     if log_density < LOG_THIN:
         return math.inf
     step = error / math.exp(log_density)
