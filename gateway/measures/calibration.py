@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.measures.quantiles import t_quantile
-from gateway.measures.ratios import IMPLAUSIBLE, NO_DENOMINATOR, NO_HISTORY, TREND
+from gateway.measures.ratios import IMPLAUSIBLE, NO_DENOMINATOR, NO_HISTORY, TALLY_FACTOR, TREND
 
 LEAST_WINDOWS = 6
 LEAST_PERSONS = 100  # a window, on average
@@ -50,6 +50,7 @@ class Calibration:
     high: float | None = None
     standard_error: float | None = None
     s_k: float = 0.0
+    formula: str = TALLY_FACTOR
     why: str = ""
     flags: tuple[str, ...] = ()
 
@@ -69,12 +70,12 @@ def accuracy(tallies: Sequence[Tally]) -> Accuracy | None:
     )
 
 
-def calibrate(tallies: Sequence[Tally]) -> Calibration:
+def calibrate(tallies: Sequence[Tally], least_windows: int = LEAST_WINDOWS) -> Calibration:
     """The factor with its interval, or why there is none: too little tallied, nothing counted, or
     implausible."""
     seen, n = accuracy(tallies), len(tallies)
     manual, counted = sum(tally.manual for tally in tallies), sum(tally.counted for tally in tallies)
-    if n < LEAST_WINDOWS or manual < LEAST_WINDOWS * LEAST_PERSONS:
+    if n < max(2, least_windows) or manual < least_windows * LEAST_PERSONS:
         return Calibration(n, seen, why=NO_HISTORY)
     if min(counted - tally.counted for tally in tallies) <= 0:
         return Calibration(n, seen, why=NO_DENOMINATOR)

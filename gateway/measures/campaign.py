@@ -17,6 +17,7 @@ from gateway.measures.intervals import Z_95
 from gateway.measures.quantiles import t_cdf, t_quantile
 from gateway.measures.ratios import (
     AGAINST_CONTROL,
+    CUPED,
     NO_DENOMINATOR,
     NO_HISTORY,
     WEEKDAY_MATCHED,
@@ -82,6 +83,7 @@ class Cuped:
     raw: float
     adjusted: float
     variance_ratio: float
+    formula: str = CUPED
 
 
 def matched(base: Sequence[Week], campaign: Week) -> Uplift:

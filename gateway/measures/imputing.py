@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gateway.measures.converting import PHI_START
 from gateway.measures.intervals import Z_95
-from gateway.measures.ratios import ESTIMATED, INCOMPLETE, NO_HISTORY, UNDECIDED
+from gateway.measures.ratios import ESTIMATED, INCOMPLETE, NO_HISTORY, PROFILE_FACTOR, UNDECIDED
 
 WHOLE = 0.98  # from here on nothing is added
 LEAST = 0.80  # below, nothing is published; the profile may be offered as a forecast
@@ -32,6 +32,7 @@ class Estimate:
     low: float | None = None
     high: float | None = None
     factor: float | None = None
+    formula: str = PROFILE_FACTOR
     why: str = ""
     flags: tuple[str, ...] = ()
 

@@ -117,8 +117,8 @@ def conversion_lagged(
     window_s: float | None = None,
     mean_s: float = 0.0,
 ) -> Ratio:
-    """Receipts per lagged visitor, both of the same windows: day to date (`window_s` None) or a rolling
-    window.
+    """Receipts per lagged visitor (staff taken off before lagging), both of the same windows: day to date
+    (`window_s` None) or a rolling window.
 
     `short_window` where a rolling window is shorter than four mean lags.
     """

@@ -30,7 +30,7 @@ SHRUNK = "shrunk"  # pulled towards earlier days, because little was counted yet
 SHORT_WINDOW = "short_window"  # shorter than four mean lags: the lag correction does not hold
 TREND = "trend"  # the error grows with the flow: one factor is not enough
 
-# Formula ids and their units
+# Formula ids and their units: of ratios, and of figures that are plain numbers
 CRUDE = "crude/1"
 VISITORS = "visitors/1"
 LAGGED = "visitors-lagged/1"
@@ -48,6 +48,15 @@ LIKE_FOR_LIKE = "like-for-like/1"
 WEEKDAY_MATCHED = "weekday-matched/1"
 AGAINST_CONTROL = "against-control/1"
 RECEIPTS_FROM_BAGS = "receipts-from-bags/1"
+CUPED = "cuped/1"
+FOOTFALL = "footfall/1"
+FOOTFALL_AVERAGE = "footfall-average/1"
+FOOTFALL_UNDIRECTED = "footfall-undirected/1"
+OCCUPANCY_CLAMPED = "occupancy-clamped/1"
+OCCUPANCY_LIVE = "occupancy-live/1"
+OCCUPANCY_RETROSPECTIVE = "occupancy-retrospective/1"
+PROFILE_FACTOR = "profile-factor/1"
+TALLY_FACTOR = "tally-factor/1"
 
 UNIT_OF = {
     CRUDE: "receipts per entry",
@@ -67,6 +76,15 @@ UNIT_OF = {
     WEEKDAY_MATCHED: "relative change",
     AGAINST_CONTROL: "relative change",
     RECEIPTS_FROM_BAGS: "receipts",
+    CUPED: "persons, difference of means",
+    FOOTFALL: "persons",
+    FOOTFALL_AVERAGE: "persons",
+    FOOTFALL_UNDIRECTED: "persons",
+    OCCUPANCY_CLAMPED: "persons",
+    OCCUPANCY_LIVE: "persons",
+    OCCUPANCY_RETROSPECTIVE: "persons",
+    PROFILE_FACTOR: "persons",
+    TALLY_FACTOR: "persons by hand per person counted",
 }
 
 
