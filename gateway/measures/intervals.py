@@ -12,6 +12,7 @@ import math
 from gateway.measures.quantiles import beta_quantile
 
 Z_95 = 1.959964
+LARGEST_LOG = 100.0  # an interval so wide says nothing, and must not overflow
 Interval = tuple[float, float]
 
 
@@ -27,7 +28,7 @@ def wilson(hits: float, trials: float) -> Interval:
 
 def log_interval(value: float, relative_variance: float) -> Interval:
     """value × exp(∓ z × relative standard error); for `value > 0`."""
-    factor = math.exp(Z_95 * math.sqrt(relative_variance))
+    factor = math.exp(min(Z_95 * math.sqrt(relative_variance), LARGEST_LOG))
     return value / factor, value * factor
 
 

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from tests.evaluate import days
+from tests.evaluate import days, intervals
 from tests.evaluate.intervals import HOURLY, PHI_1, SAME_WINDOW, SHIPPED, Scores, evaluate, pooled
 
 
@@ -42,6 +42,16 @@ def test_dispersion_of_single_hours_is_too_small_for_the_day_to_date(scores: Sco
 def test_entries_of_the_same_window_are_wrong_while_a_store_fills(scores: Scores) -> None:
     filling = "to date, 2 h after opening"
     assert scores[SAME_WINDOW, filling].percent < scores[SHIPPED, filling].percent - 2
+
+
+def test_the_figures_are_printed_for_each_window(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["intervals", "--stores", "1", "--days", "2"])
+    intervals.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("seed 1, 1 stores x 2 days")
+    assert [line[:9] for line in lines[-2:]] == ["whole day", "all: ship"]
 
 
 def test_the_simulated_store_is_what_it_says_it_is() -> None:

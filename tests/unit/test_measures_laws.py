@@ -30,7 +30,7 @@ from gateway.measures import (
 
 COUNT = st.integers(0, 10**9)
 FEW = st.integers(0, 300)
-PHI = st.floats(1, 50)
+PHI = st.floats(1, 50) | st.floats(1, 1e12)  # the second: a history gone wild
 S_K = st.floats(0, 0.2)
 DAY = st.lists(st.tuples(FEW, FEW), max_size=60)
 SHARES = {
