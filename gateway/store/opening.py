@@ -8,6 +8,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from gateway.windows import Hours, Span, open_ms, open_spans
@@ -42,6 +43,11 @@ class Openings:
     def at(self, start_ms: int) -> Opening:
         """Those of a window's start; the first for all before."""
         return self.each[max(0, bisect_right(self.since_ms, start_ms) - 1)]
+
+    def base_ms(self, low_ms: int, high_ms: int) -> int:
+        """Open milliseconds of `[low, high)`, each part by the hours of its time."""
+        edges = [low_ms, *(one for one in self.since_ms if low_ms < one < high_ms), high_ms]
+        return sum(self.at(low).base_ms(low, high) or 0 for low, high in pairwise(edges))
 
 
 def load_openings(con: sqlite3.Connection) -> dict[int, Openings]:
