@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gateway import calendars, windows
 from gateway.calendars import BY, ISO, Weeks, parse_anchor, stretch, weeks_of
+from gateway.health.opening import opening
 from gateway.windows import Hours
 
 ORACLES: dict[str, Any] = json.loads(
@@ -250,6 +251,31 @@ def test_nights_of_23_and_25_hours(day: date, spans: tuple[tuple[int, int], ...]
     low = windows.local_ms(day, 0, OSLO)
     found = windows.open_ms(hours, OSLO, low - 86_400_000, low + 3 * 86_400_000) or 0
     assert found / 3_600_000 == pytest.approx(open_h, abs=1e-9)
+
+
+NIGHTS = Hours(((),) * 4 + (((600, 1560),), (), ()), {date(2026, 12, 25): ()})  # Friday 10:00-02:00
+
+
+@pytest.mark.parametrize(
+    ("now", "is_open", "until"),
+    [
+        ("2026-11-27T09:00+01:00", False, "2026-11-27T10:00+01:00"),
+        ("2026-11-27T10:00+01:00", True, "2026-11-28T02:00+01:00"),
+        ("2026-11-28T01:59+01:00", True, "2026-11-28T02:00+01:00"),
+        ("2026-11-28T02:00+01:00", False, "2026-12-04T10:00+01:00"),
+        ("2026-12-20T12:00+01:00", False, None),  # closed on Christmas Day
+    ],
+)
+def test_open_until_and_opens_at(now: str, is_open: bool, until: str | None) -> None:
+    at = ms(now)
+    found = opening(NIGHTS, OSLO, at, windows.day_of(at, OSLO, 360))
+    assert (found.open, found.until_ms) == (is_open, until and ms(until))
+
+
+def test_who_never_closes_is_open_without_end() -> None:
+    at = ms("2026-11-27T09:00+01:00")
+    found = opening(Hours((((0, 1440),),) * 7), OSLO, at, windows.day_of(at, OSLO))
+    assert (found.open, found.until_ms, len(found.today)) == (True, None, 1)
 
 
 def test_patterns_are_four_quarters_of_a_year() -> None:
