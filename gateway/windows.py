@@ -87,6 +87,7 @@ def business_date(at_ms: int, timezone: str, day_start_min: int = 0) -> date:
     return day + timedelta(days=(at_ms >= high_ms) - (at_ms < low_ms))
 
 
+@lru_cache(maxsize=64)
 def day_bounds(day: date, timezone: str, day_start_min: int = 0) -> Span:
     """`[start, end)` of a business day, 23, 24 or 25 hours long."""
     after = day + timedelta(days=1)
@@ -108,6 +109,7 @@ def day_of(at_ms: int, timezone: str, day_start_min: int = 0) -> Span:
     return day_bounds(business_date(at_ms, timezone, day_start_min), timezone, day_start_min)
 
 
+@lru_cache(maxsize=1024)  # a day's hours are asked for with each of its windows
 def _clock_ms(day: date, minutes: int, timezone: str) -> int:
     """As `local_ms`, but what spring skips is the moment of the change: later minutes are never earlier."""
     while True:
