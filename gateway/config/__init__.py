@@ -121,8 +121,8 @@ class Config:
 def load(path: Path, years: range | None = None, *, keep: bool = False) -> Config:
     """Read, merge and check. Raises ConfigurationError with every problem.
 
-    Holidays are looked up for `years`, which may take a second (a minute at worst); without, days go by their
-    weekday. `keep`: what was learned of them is remembered in `data_dir`.
+    Holidays are looked up for `years`, which may take seconds (half a minute at worst); without, days go by
+    their weekday. `keep`: what was learned of them is remembered in `data_dir`.
     """
     merged = read(path)
     reading = Reading(merged, years, keep=keep)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 COMMAND = (sys.executable, "-I", "-m", "gateway.holidays")
-PATIENCE_S = 60.0  # the package takes seconds to load on a slow card
+PATIENCE_S = 30.0  # the package takes seconds to load on a slow card; systemd waits 90 s for a start
 FILE = "holidays.json"
 BEFORE, AFTER = 1, 3  # years around this one: late data look back, and a box may run for long
 
@@ -51,6 +51,7 @@ class Almanac:
         self._remembered = self._read()
         self.known: list[range] = []  # of each place asked for; empty ranges: nothing is known
         self.complaint = ""  # why the last answer is missing or old
+        self._silent: Silent | None = None
 
     def holidays(self, country: str, subdiv: str | None) -> list[Holiday]:
         """All of the years that are known, oldest first. Raises UnknownPlace."""
@@ -73,7 +74,7 @@ class Almanac:
         self, place: str, country: str, subdiv: str | None, old: dict[str, Any] | None
     ) -> dict[str, Any]:
         try:
-            said = ask(country, subdiv, self._years)
+            said = self._ask(country, subdiv)
         except Silent as error:
             if old is None:
                 self.complaint = f"the holidays of {country} are not known, days go by their weekday: {error}"
@@ -87,6 +88,16 @@ class Almanac:
         entry = {**said, "first": self._years[0], "last": self._years[-1]}
         self._remember(place, entry)
         return entry
+
+    def _ask(self, country: str, subdiv: str | None) -> dict[str, Any]:
+        """Who did not answer once is not waited for again, whatever the number of countries."""
+        if self._silent is not None:
+            raise self._silent
+        try:
+            return ask(country, subdiv, self._years)
+        except Silent as error:
+            self._silent = error
+            raise
 
     def _read(self) -> dict[str, Any]:
         """What the file says; one that cannot be read or is damaged is as good as none."""

@@ -308,6 +308,23 @@ def test_without_an_answer_the_week_holds_and_it_is_said(
     assert [*loaded.holiday_years] == []
 
 
+def test_who_does_not_answer_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mall with shops of many countries' hours must start before systemd loses patience."""
+    asked: list[str] = []
+
+    def ask(country: str, _subdiv: str | None, _years: range) -> dict[str, object]:
+        asked.append(country)
+        raise almanac.Silent("hangs")
+
+    monkeypatch.setattr(almanac, "ask", ask)
+    more = "".join(
+        f'[hours.{one.lower()}]\nholidays = {{ country = "{one}" }}\n' for one in ("SE", "DK", "FI")
+    )
+    loaded = load(tmp_path, NORWAY + more)
+    assert asked == ["NO"]
+    assert sum("are not known" in one for one in loaded.warnings) == 4
+
+
 def test_what_was_learned_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load(tmp_path)
     monkeypatch.setattr(almanac, "COMMAND", ABSENT)

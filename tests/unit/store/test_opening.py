@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
+from random import Random
 
 import pytest
 
 from gateway.model import LineRule, Member, Role, ZoneSpec
 from gateway.store import Grid
-from gateway.windows import Hours
+from gateway.windows import Hours, open_ms
 from tests.unit.store.conftest import DOOR, HOUR, MINUTE, T0, ZONE, Box
 
 MakeBox = Callable[..., Awaitable[Box]]
@@ -241,3 +242,37 @@ async def test_a_box_without_a_clock_takes_its_hours_when_it_knows_the_time(make
     await box.close()
     await close_a_day(box)
     assert rows(box, T0, T0 + HOUR)["25 10:00"][0] == 30
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_changes_a_window_keeps_the_hours_it_began_with(make_box: MakeBox, seed: int) -> None:
+    """Hours change at any moment, counts come late, the box restarts; judged by what was said when."""
+    random = Random(seed)
+    said: list[tuple[int, Hours | None]] = []  # from when, which
+    box = await make_box(grid=Grid(size_s=900), wall=T0, hours={"shop": hours((600, 1200))})
+    said.append((0, box.hours["shop"]))
+    for _ in range(40):
+        box.pass_ms(random.randrange(1, 40) * MINUTE)
+        match random.randrange(4):
+            case 0:
+                box.hours = random.choice([{}, {"shop": hours((random.randrange(0, 1200), 1439))}])
+                await box.configure()
+                edge = box.wall // (15 * MINUTE) * 15 * MINUTE + 15 * MINUTE
+                said.append((edge, box.hours.get("shop")))
+            case 1:
+                await box.restart(reboot=random.random() < 0.5)
+            case 2:
+                start = box.wall - random.randrange(5, 300) * MINUTE
+                await box.delta(start, start + MINUTE, 1)
+            case _:
+                await box.close()
+    box.pass_ms(3 * HOUR)
+    await box.close()
+    box.pass_ms(5_000)
+    await box.close()
+    found = box.store._con.execute("SELECT start_ms, base_ms FROM zone_aggregates").fetchall()
+    assert len({start for start, _ in found}) > 20
+    for start, base in found:
+        [*_, wanted] = [one for edge, one in said if edge <= start]
+        assert base == open_ms(wanted, "UTC", start, start + 15 * MINUTE), start
+    box.balanced()
