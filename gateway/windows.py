@@ -73,13 +73,21 @@ def local_ms(day: date, minutes: int, timezone: str) -> int:
     return round(naive.replace(tzinfo=zone_of(timezone)).timestamp() * 1000)
 
 
+def _local(at_ms: int, timezone: str) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone_of(timezone))
+
+
 def business_date(at_ms: int, timezone: str, day_start_min: int = 0) -> date:
-    """The date of the business day around an instant: judged on the local clock, never by subtraction."""
-    local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone_of(timezone))
-    before = local.hour * 60 + local.minute < day_start_min
-    return local.date() - timedelta(days=1) if before else local.date()
+    """The date of the business day around an instant: by the day's own beginning, never by subtraction.
+
+    In an autumn hour that a clock shows twice the day begins once, with the first.
+    """
+    day = _local(at_ms, timezone).date()
+    low_ms, high_ms = day_bounds(day, timezone, day_start_min)
+    return day + timedelta(days=(at_ms >= high_ms) - (at_ms < low_ms))
 
 
+@lru_cache(maxsize=64)
 def day_bounds(day: date, timezone: str, day_start_min: int = 0) -> Span:
     """`[start, end)` of a business day, 23, 24 or 25 hours long."""
     after = day + timedelta(days=1)
@@ -101,6 +109,17 @@ def day_of(at_ms: int, timezone: str, day_start_min: int = 0) -> Span:
     return day_bounds(business_date(at_ms, timezone, day_start_min), timezone, day_start_min)
 
 
+@lru_cache(maxsize=1024)  # a day's hours are asked for with each of its windows
+def _clock_ms(day: date, minutes: int, timezone: str) -> int:
+    """As `local_ms`, but what spring skips is the moment of the change: later minutes are never earlier."""
+    while True:
+        at_ms = local_ms(day, minutes, timezone)
+        shown = _local(at_ms, timezone).replace(tzinfo=None)
+        if shown == datetime.combine(day, time()) + timedelta(minutes=minutes):
+            return at_ms
+        minutes += 1
+
+
 def open_spans(hours: Hours, timezone: str, lo_ms: int, hi_ms: int) -> Iterator[Span]:
     """The open stretches inside `[lo, hi)`, in order. "10:00-02:00" belongs to the date it opens."""
     day = business_date(lo_ms, timezone) - timedelta(days=1)
@@ -108,8 +127,8 @@ def open_spans(hours: Hours, timezone: str, lo_ms: int, hi_ms: int) -> Iterator[
     reached = lo_ms
     while day <= last:
         for opens, closes in sorted(hours.of(day)):
-            low = max(local_ms(day, opens, timezone), reached)
-            high = min(local_ms(day, closes, timezone), hi_ms)
+            low = max(_clock_ms(day, opens, timezone), reached)
+            high = min(_clock_ms(day, closes, timezone), hi_ms)
             if low < high:
                 reached = high
                 yield low, high

@@ -14,6 +14,8 @@ from gateway.health import (
     Health,
     LineHealth,
     LinkHealth,
+    OpeningHealth,
+    OpenSpan,
     SiteHealth,
     UpstreamHealth,
     ZoneHealth,
@@ -24,6 +26,10 @@ from gateway.model import Histogram
 NOW_MS = 1_795_435_200_000  # 2026-11-23T12:00:00Z
 DAY_MS = 1_795_402_800_000  # 04:00 in Oslo
 QUARTER_MS = 900_000
+OPENINGS = {
+    "mall": OpeningHealth(True, DAY_MS + 17 * 3_600_000, (OpenSpan(DAY_MS, DAY_MS + 17 * 3_600_000),)),
+    "shop-1": OpeningHealth(False, DAY_MS + 30 * 3_600_000, ()),
+}
 
 
 def zone(name: str, kind: str, ins: int, sales: int | None, complete: float | None) -> ZoneHealth:
@@ -49,6 +55,7 @@ def zone(name: str, kind: str, ins: int, sales: int | None, complete: float | No
         completeness=complete,
         conversion=conversion,
         capture_rate=capture,
+        opening=OPENINGS.get(name),
     )
 
 

@@ -5,34 +5,49 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.calendars import BY
 from gateway.commands import config_option, load_or_exit
 
 if TYPE_CHECKING:
     from gateway.config import Config
+    from gateway.health.history import Place
     from gateway.store import Reader
+    from gateway.windows import Span
 
 CHUNK_MS = 86_400_000  # a day at a time: memory stays flat however long the span
 
 
-def instant(text: str) -> int:
-    """RFC 3339, a date, or Unix seconds → ms. Raises BadParameter."""
+def moment(text: str) -> int | date:
+    """RFC 3339 or Unix seconds → ms; a bare date stays one. Raises BadParameter."""
     from gateway.web.tables import parse_instant
 
     try:
-        return parse_instant(text)
+        return date.fromisoformat(text) if len(text) == len("2026-11-23") else parse_instant(text)
     except ValueError:
         raise click.BadParameter(f"{text!r} is no RFC 3339 time") from None
 
 
+def instant(text: str) -> int:
+    """As `moment`; a date begins at midnight UTC."""
+    return _utc_ms(moment(text))
+
+
+def _utc_ms(at: int | date) -> int:
+    return at if isinstance(at, int) else round(datetime.combine(at, time(), UTC).timestamp() * 1000)
+
+
 @click.command()
 @config_option
-@click.option("--from", "from_ms", type=instant, required=True, help="First instant (UTC unless it says).")
-@click.option("--to", "to_ms", type=instant, required=True, help="The instant after the last.")
+@click.option("--from", "first", type=moment, required=True, help="First instant (UTC unless it says).")
+@click.option("--to", "after", type=moment, required=True, help="The instant after the last.")
+@click.option("--by", type=click.Choice(BY), help="Add up business days; dates are then business days.")
 @click.option("--zone", "zones", multiple=True, help="Only this zone; may be repeated.")
 @click.option("--size", "size_s", type=click.IntRange(1, 86_400), help="Window size, default the configured.")
 @click.option("--as-of", "as_of_ms", type=instant, help="Revisions as they stood at this instant.")
@@ -40,31 +55,40 @@ def instant(text: str) -> int:
 @click.option("--readings", is_flag=True, help="Stored readings instead of aggregates.")
 def command(
     config_path: Path,
-    from_ms: int,
-    to_ms: int,
+    first: int | date,
+    after: int | date,
+    by: str | None,
     zones: tuple[str, ...],
     size_s: int | None,
     as_of_ms: int | None,
     form: str,
     readings: bool,
 ) -> None:
-    """Aggregates (or stored readings) of a span, read from the buffer, daemon or not."""
+    """Aggregates (or stored readings) of a span, read from the buffer, daemon or not.
+
+    --by adds windows up over business days, weeks and periods of [site] week, or months.
+    """
     from gateway.errors import GatewayError
     from gateway.store import Reader
-    from gateway.web.tables import AGGREGATE_COLUMNS, READING_COLUMNS, as_csv
+    from gateway.web.tables import as_csv
 
     config = load_or_exit(config_path)
+    from_ms, to_ms = (_business_ms(config, at) if by else _utc_ms(at) for at in (first, after))
     if to_ms <= from_ms:
         raise click.UsageError("--to must lie after --from")
+    if by and readings:
+        raise click.UsageError("--by adds up aggregates, not --readings")
+    if by == "period" and config.site.week == "iso":
+        raise click.UsageError('--by period: [site] week = "iso" has none; 4-5-4 and 4-4-5 have')
     try:
-        columns: tuple[str, ...] = READING_COLUMNS if readings else AGGREGATE_COLUMNS
         reader = Reader(config.gateway.data_dir)
         if readings:
             rows = _readings(reader, from_ms, to_ms)
         else:
             _refuse_strange(config, reader, zones, size_s)
-            size_s = size_s or config.windows.size_s
-            rows = _aggregates(config, reader, zones, from_ms, to_ms, size_s, as_of_ms)
+            shown = partial(_added_up, config, reader, by) if by else partial(_aggregates, config, reader)
+            rows = shown(zones, (from_ms, to_ms), size_s, as_of_ms)
+        columns = _columns(by, readings=readings)
         if form == "csv":
             click.echo(as_csv((), columns), nl=False)
         for row in rows:
@@ -73,6 +97,22 @@ def command(
     except GatewayError as error:
         click.echo(f"counter-gateway: {error}", err=True)
         sys.exit(1)
+
+
+def _columns(by: str | None, *, readings: bool) -> tuple[str, ...]:
+    from gateway.web.tables import AGGREGATE_COLUMNS, READING_COLUMNS, STRETCH_COLUMNS
+
+    if readings:
+        return READING_COLUMNS
+    return STRETCH_COLUMNS if by else AGGREGATE_COLUMNS
+
+
+def _business_ms(config: Config, at: int | date) -> int:
+    from gateway.windows import day_bounds
+
+    if isinstance(at, int):
+        return at
+    return day_bounds(at, config.site.timezone, config.site.day_start_min)[0]
 
 
 def _spans(from_ms: int, to_ms: int) -> Iterator[tuple[int, int]]:
@@ -89,24 +129,64 @@ def _refuse_strange(config: Config, reader: Reader, zones: tuple[str, ...], size
         raise click.UsageError(f"--size: no windows of {size_s} s; kept: {', '.join(kept)}")
 
 
+def _place(config: Config, reader: Reader) -> Place:
+    from gateway.health.history import Place
+
+    roles = {zone["zone"]: frozenset(line["role"] for line in zone["members"]) for zone in reader.zones()}
+    return Place(config.site.id, config.site.currency, config.windows.min_completeness, roles)
+
+
+def _windows(
+    reader: Reader, zones: tuple[str, ...], span: Span, size_s: int | None, as_of_ms: int | None
+) -> Iterator[Mapping[str, Any]]:
+    for zone in zones or (None,):
+        for low, high in _spans(*span):
+            yield from reader.aggregates(zone, low, high, size_s, as_of_ms)
+
+
 def _aggregates(
     config: Config,
     reader: Reader,
     zones: tuple[str, ...],
-    from_ms: int,
-    to_ms: int,
-    size_s: int,
+    span: Span,
+    size_s: int | None,
     as_of_ms: int | None,
 ) -> Iterator[Mapping[str, Any]]:
     from gateway.health import history
 
-    site = config.site
-    roles = {zone["zone"]: frozenset(line["role"] for line in zone["members"]) for zone in reader.zones()}
-    place = history.Place(site.id, site.currency, config.windows.min_completeness, roles)
-    for zone in zones or (None,):
-        for low, high in _spans(from_ms, to_ms):
-            for row in reader.aggregates(zone, low, high, size_s, as_of_ms):
-                yield history.aggregate(row, place)
+    place = _place(config, reader)
+    for row in _windows(reader, zones, span, size_s or config.windows.size_s, as_of_ms):
+        yield history.aggregate(row, place)
+
+
+def _added_up(
+    config: Config,
+    reader: Reader,
+    by: str,
+    zones: tuple[str, ...],
+    span: Span,
+    size_s: int | None,
+    as_of_ms: int | None,
+) -> Iterator[Mapping[str, Any]]:
+    from gateway.health.stretches import Report
+    from gateway.windows import day_bounds
+
+    site, kept = config.site, reader.kept(size_s)
+
+    def bounds(first: date, last: date) -> Span:
+        low_ms, _ = day_bounds(first, site.timezone, site.day_start_min)
+        return low_ms, day_bounds(last, site.timezone, site.day_start_min)[1]
+
+    report = Report(
+        by=by,
+        weeks=site.weeks,
+        span=span,
+        bounds=bounds,
+        open_of=lambda zone, low, high: kept[zone].openings.base_ms(low, high),
+        through={} if as_of_ms else {zone: one.through_ms for zone, one in kept.items()},
+        place=_place(config, reader),
+    )
+    return report.rows(_windows(reader, zones, span, size_s, as_of_ms))
 
 
 def _readings(reader: Reader, from_ms: int, to_ms: int) -> Iterator[Mapping[str, Any]]:

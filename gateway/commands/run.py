@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,14 @@ import click
 from gateway.commands import config_option, load_or_exit
 
 if TYPE_CHECKING:
-    from gateway.clock import Simulated
+    from gateway.clock import Clock, Simulated
     from gateway.config import Config
 
 log = logging.getLogger("gateway")
+
+AHEAD_DAYS = 31  # in December the next year's holidays are needed
+RENEW_S = 6 * 3600.0
+UNTRUSTED_S = 10.0
 
 
 @click.command()
@@ -56,21 +61,49 @@ async def _run(config_path: Path, simulated: Simulated | None) -> None:
 
     stop, hangup, reload = asyncio.Event(), asyncio.Event(), asyncio.Event()
     _listen_to_signals(stop, hangup)
-    now = config.load(config_path)
-    watch = clock.Clock(now.clock.trust, simulated)
+    watch = clock.Clock(config.load(config_path).clock.trust, simulated)
+    now = config.load(config_path, _years(watch), keep=True)
+    _say(now.warnings)
     while True:
-        reread = asyncio.create_task(_reread(config_path, now, hangup, reload, simulated=bool(simulated)))
+        following = asyncio.create_task(_following(config_path, now, watch, hangup, reload))
         again = await app.run(now, watch, stop, reload)
-        reread.cancel()
+        following.cancel()
         if not again:
             return
-        now = await reread
+        now = await following
         reload.clear()
 
 
-async def _reread(
-    path: Path, now: Config, hangup: asyncio.Event, reload: asyncio.Event, *, simulated: bool
+def _say(warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
+        log.warning("%s", warning)
+
+
+def _years(watch: Clock) -> range:
+    """The years whose holidays are looked up."""
+    from gateway import config
+
+    return config.years_around(datetime.fromtimestamp(watch.wall_ms() / 1000, UTC).year)
+
+
+async def _following(
+    path: Path, now: Config, watch: Clock, hangup: asyncio.Event, reload: asyncio.Event
 ) -> Config:
+    """The next configuration: a good file after SIGHUP, or this one with the holidays of more years."""
+    tasks = [
+        asyncio.create_task(_reread(path, now, watch, hangup)),
+        asyncio.create_task(_renewed(now, watch)),
+    ]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        reload.set()
+        return done.pop().result()
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _reread(path: Path, now: Config, watch: Clock, hangup: asyncio.Event) -> Config:
     """Wait for SIGHUP and a good file. A bad one is refused and the old one stays in force."""
     from gateway import config
     from gateway.errors import ConfigurationError
@@ -79,18 +112,50 @@ async def _reread(
         await hangup.wait()
         hangup.clear()
         try:
-            new = config.load(path)
+            new = await asyncio.to_thread(config.load, path, _years(watch), keep=True)
         except ConfigurationError as error:
             log.error("configuration refused, the old one stays in force: %s", error)  # noqa: TRY400
             continue
-        problems = config.loopback_only(new) if simulated else []
+        problems = config.loopback_only(new) if watch.simulated else []
         if new.gateway.data_dir != now.gateway.data_dir:
             problems.append("data_dir cannot change in a running daemon")
         if problems:
             log.error("configuration refused, the old one stays in force: %s", "; ".join(problems))
             continue
-        reload.set()
+        _say(new.warnings)
         return new
+
+
+async def _renewed(now: Config, watch: Clock) -> Config:
+    """Wait until holidays of this year or the one that comes are not known, and then for an answer.
+
+    Also mends what was looked up while the box believed another year.
+    """
+    from gateway import config
+    from gateway.errors import ConfigurationError
+
+    while True:
+        if now.has_holidays and watch.trusted() and not _known(now, watch):
+            try:
+                new = await asyncio.to_thread(config.renewed, now, _years(watch))
+            except ConfigurationError as error:
+                log.error("holidays: %s", error)  # noqa: TRY400
+            else:
+                _say(new.warnings)
+                if _known(new, watch):
+                    log.info("holidays are known from %d to %d", *_ends(new.holiday_years))
+                    return new
+        await asyncio.sleep(RENEW_S if watch.trusted() else UNTRUSTED_S)
+
+
+def _ends(years: range) -> tuple[int, int]:
+    return years[0], years[-1]
+
+
+def _known(config: Config, watch: Clock) -> bool:
+    """Are the holidays of now and of the next weeks in the opening hours?"""
+    today = datetime.fromtimestamp(watch.wall_ms() / 1000, UTC)
+    return {today.year, (today + timedelta(days=AHEAD_DAYS)).year} <= {*config.holiday_years}
 
 
 def _listen_to_signals(stop: asyncio.Event, hangup: asyncio.Event) -> None:

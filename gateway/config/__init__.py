@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.config.almanac import years_around
 from gateway.config.checks import Reading
 from gateway.config.files import Merged, Tree, read
 from gateway.config.folder import FolderOptions
 from gateway.config.links import GpioOptions, MqttOptions, SerialOptions, TcpOptions
 from gateway.config.members import Counter, Line
+from gateway.config.observed import Observed
 from gateway.config.pull import PullOptions
 from gateway.config.push import PushOptions
 from gateway.config.tables import (
@@ -43,6 +45,7 @@ __all__ = [
     "Line",
     "Link",
     "MqttOptions",
+    "Observed",
     "PullOptions",
     "PushOptions",
     "SerialOptions",
@@ -52,6 +55,8 @@ __all__ = [
     "load",
     "loopback_only",
     "read_secret",
+    "renewed",
+    "years_around",
 ]
 
 
@@ -93,6 +98,8 @@ class Config:
     zone: Mapping[str, ZoneTable] = field(default_factory=dict)
     mapping: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     upstream: Mapping[str, Upstream] = field(default_factory=dict)
+    observed: Mapping[str, list[Observed]] = field(default_factory=dict)  # hours → what holidays came to
+    holiday_years: range = range(0)  # whose holidays are in `hours`
     warnings: tuple[str, ...] = ()
     hash: str = ""
     merged: Merged = field(default_factory=lambda: Merged(Path()), repr=False)
@@ -102,15 +109,23 @@ class Config:
         named = {id_: zone.hours or self.site.hours for id_, zone in self.zone.items()}
         return {id_: self.hours[name] for id_, name in named.items() if name}
 
+    @property
+    def has_holidays(self) -> bool:
+        return any("holidays" in table for table in self.merged.tree.get("hours", {}).values())
+
     def zones(self) -> list[ZoneSpec]:
         """Zones with their members resolved."""
         return [zone_spec(id_, zone, self.counter) for id_, zone in self.zone.items()]
 
 
-def load(path: Path) -> Config:
-    """Read, merge and check. Raises ConfigurationError with every problem."""
+def load(path: Path, years: range | None = None, *, keep: bool = False) -> Config:
+    """Read, merge and check. Raises ConfigurationError with every problem.
+
+    Holidays are looked up for `years`, which may take seconds (half a minute at worst); without, days go by
+    their weekday. `keep`: what was learned of them is remembered in `data_dir`.
+    """
     merged = read(path)
-    reading = Reading(merged)
+    reading = Reading(merged, years, keep=keep)
     tables = reading.everything()
     if merged.problems:
         raise ConfigurationError(merged.problems)
@@ -123,7 +138,31 @@ def load(path: Path) -> Config:
         id_: Upstream(table.driver, options, table.send, table.replay_per_s, table.from_ms)
         for id_, (table, options) in tables["upstream"].items()
     }
-    return Config(path=path, warnings=tuple(warnings), hash=reading.hash, merged=merged, **tables)
+    return Config(
+        path=path,
+        warnings=tuple(warnings),
+        hash=reading.hash,
+        merged=merged,
+        observed=reading.observed,
+        holiday_years=reading.holiday_years,
+        **tables,
+    )
+
+
+def renewed(config: Config, years: range) -> Config:
+    """The same configuration with the holidays of other years. Raises ConfigurationError."""
+    merged = replace(config.merged, problems=[])
+    reading = Reading(merged, years, keep=True)
+    hours = reading.hours(config.gateway.data_dir)
+    if merged.problems:
+        raise ConfigurationError(merged.problems)
+    return replace(
+        config,
+        hours=hours,
+        observed=reading.observed,
+        holiday_years=reading.holiday_years,
+        warnings=tuple(reading.warnings),
+    )
 
 
 def loopback_only(config: Config) -> list[str]:
@@ -156,4 +195,4 @@ def _flatten(merged: Merged, tree: Tree, above: tuple[str, ...], found: list[tup
 
 def _quoted(part: str) -> str:
     bare = part.isascii() and part.replace("-", "").replace("_", "").isalnum()
-    return part if bare else json.dumps(part)
+    return part if bare else json.dumps(part, ensure_ascii=False)

@@ -6,16 +6,20 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
+from gateway.config.almanac import Almanac, Holiday
 from gateway.config.files import Key, Merged
 from gateway.config.hours import read_hours
 from gateway.config.links import ASKING, LINK_OPTIONS, WITH_PORTS
 from gateway.config.members import Counter, Surroundings, read_counter
+from gateway.config.observed import Observed
 from gateway.config.secrets import place_files
 from gateway.config.tables import (
     ID,
@@ -46,12 +50,16 @@ T = TypeVar("T")
 
 
 class Reading:
-    """One look at a configuration."""
+    """One look at a configuration. `years`: for which holidays are looked up; None: not at all."""
 
-    def __init__(self, merged: Merged) -> None:
+    def __init__(self, merged: Merged, years: range | None = None, *, keep: bool = False) -> None:
         self._merged = merged
         self._note = merged.note
+        self._years, self._keep = years, keep
+        self._almanac: Almanac | None = None
         self.warnings: list[str] = []
+        self.observed: dict[str, list[Observed]] = {}
+        self.holiday_years = years or range(0)  # those of which all holidays are known
         self.hash = ""
 
     def everything(self) -> dict[str, Any]:
@@ -63,7 +71,7 @@ class Reading:
         self._unknown_tables()
         place_files(self._merged)
         tables: dict[str, Any] = {name: self._single(name) for name in SINGLE}
-        tables["hours"] = self._keyed("hours", self._hours)
+        tables["hours"] = self.hours(self._beside(tables["gateway"]).data_dir if tables["gateway"] else None)
         tables["link"] = self._keyed("link", self._link)
         tables["mapping"] = self._keyed("mapping", lambda _id, raw: raw)
         around = self._surroundings(tables)
@@ -119,12 +127,31 @@ class Reading:
                 found[id_] = checked
         return found
 
+    def hours(self, data_dir: Path | None) -> dict[str, Hours]:
+        """All opening hours, with the holidays of the years asked for."""
+        if self._years is not None:
+            self._almanac = Almanac(self._years, data_dir, keep=self._keep)
+        found = self._keyed("hours", self._hours)
+        for years in self._almanac.known if self._almanac else ():
+            low, high = max(self.holiday_years.start, years.start), min(self.holiday_years.stop, years.stop)
+            self.holiday_years = range(low, high)
+        return found
+
     def _hours(self, name: str, raw: dict[str, Any]) -> Hours:
-        if "holidays" in raw:
-            at = ("hours", name, "holidays")
-            file = self._merged.origin(at)
-            self.warnings.append(f"{file}: {'.'.join(at)}: not applied in this version; use dates")
-        return read_hours(raw, ("hours", name), self._note)
+        ask = partial(self._holidays, name)
+        hours, self.observed[name] = read_hours(raw, ("hours", name), self._note, ask)
+        return hours
+
+    def _holidays(self, hours: str, country: str, subdiv: str | None) -> list[Holiday]:
+        if self._almanac is None:
+            return []
+        found = self._almanac.holidays(country, subdiv)
+        if self._almanac.complaint:
+            self._warn(("hours", hours, "holidays"), self._almanac.complaint)
+        return found
+
+    def _warn(self, at: Key, sentence: str) -> None:
+        self.warnings.append(f"{self._merged.origin(at)}: {'.'.join(at)}: {sentence}")
 
     def _link(self, id_: str, raw: dict[str, Any]) -> tuple[str, Table] | None:
         at, over = ("link", id_), raw.get("over")
@@ -171,8 +198,7 @@ class Reading:
         """What only several tables together can tell."""
         site, hours = tables["site"], set(self._merged.tree.get("hours") or {})
         zones = set(self._merged.tree.get("zone") or {})
-        if site and site.hours is not None and site.hours not in hours:
-            self._note(("site", "hours"), f"there is no [hours.{site.hours}]{hint(site.hours, hours)}")
+        self._whose_hours(site, tables["zone"], hours)
         if site and site.timezone and site.day_start and tables["windows"] and tables["windows"].size_s:
             self._day_start(site, tables["windows"])
         if tables["http"]:
@@ -200,6 +226,12 @@ class Reading:
         self._twins([*tables["counter"].values(), *tables["till"].values()])
         for id_ in set(tables["counter"]) & set(tables["till"]):
             self._note(("till", id_), "a counter has this id too")
+
+    def _whose_hours(self, site: SiteTable | None, zones: dict[str, ZoneTable], hours: set[str]) -> None:
+        if site and site.hours is not None and site.hours not in hours:
+            self._note(("site", "hours"), f"there is no [hours.{site.hours}]{hint(site.hours, hours)}")
+        for name in sorted(hours - {one.hours for one in (site, *zones.values()) if one}):
+            self._warn(("hours", name), "neither [site] nor a zone names it")
 
     def _day_start(self, site: SiteTable, windows: WindowsTable) -> None:
         minutes = site.day_start_min

@@ -20,7 +20,7 @@ def schema() -> dict[str, Any]:
     sound, _ = families()
     tables: dict[str, Any] = {name: _object(model) for name, model in SINGLE.items()}
     tables["include"] = {"type": "array", "items": {"type": "string"}, "description": "files and globs"}
-    tables["hours"] = {"type": "object", "additionalProperties": {"type": "object"}}
+    tables["hours"] = {"type": "object", "additionalProperties": _hours()}
     tables["mapping"] = {"type": "object", "additionalProperties": {"type": "object"}}
     tables["link"] = _keyed([_with(KEYED["link"], "over", *one) for one in LINK_OPTIONS.items()])
     tables["counter"] = _keyed([_member(family, CounterTable) for family in sound])
@@ -35,6 +35,32 @@ def schema() -> dict[str, Any]:
         "additionalProperties": False,
         "required": ["site"],
         "properties": tables,
+    }
+
+
+def _hours() -> dict[str, Any]:
+    """One table of opening hours; weekdays, holidays and dates have their times in one form."""
+    span = {"type": "string", "pattern": "^(closed|[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9])$"}
+    times = {"anyOf": [span, {"type": "array", "items": span, "minItems": 1}]}
+    named = {"type": "object", "additionalProperties": times}
+    holidays = {
+        "type": "object",
+        "properties": {
+            "country": {"type": "string", "pattern": "^[A-Z]{2}$", "description": "ISO 3166, e.g. NO"},
+            "subdiv": {"type": "string", "description": "part of the country"},
+            "open": {**times, "description": "on public holidays; default: closed"},
+            "names": {**named, "description": "on single holidays, by their names"},
+            "eves": {**named, "description": "on the day before single holidays"},
+        },
+        "required": ["country"],
+        "additionalProperties": False,
+    }
+    day = "(mon|tue|wed|thu|fri|sat|sun)"
+    return {
+        "type": "object",
+        "properties": {"holidays": holidays, "dates": named},
+        "patternProperties": {f"^{day}(-{day})?$": times},
+        "additionalProperties": False,
     }
 
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from gateway.calendars import NRF_END, Weeks, parse_anchor, weeks_of
 from gateway.errors import ConfigurationError
 from gateway.model import Basis, Resets
 
@@ -60,6 +61,11 @@ def _timezone(text: str) -> str:
 def _day_start(text: str) -> str:
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
         raise ValueError(f'must be "HH:MM", not "{text}"')
+    return text
+
+
+def _year_end(text: str) -> str:
+    parse_anchor(text)
     return text
 
 
@@ -141,6 +147,17 @@ class SiteTable(Table):
         "00:00", description="local time at which a business day begins; must lie on a window edge"
     )
     hours: str | None = Field(None, description="name of an [hours] table; a zone may name another")
+    week: Literal["iso", "4-5-4", "4-4-5"] = Field(
+        "iso", description="weeks of reports: iso, or a retail calendar: 4-5-4 or 4-4-5 weeks in a quarter"
+    )
+    year_end: Annotated[str, AfterValidator(_year_end)] = Field(
+        NRF_END, description="where a retail year's last week ends: WEEKDAY nearest or last MM-DD"
+    )
+
+    @property
+    def weeks(self) -> Weeks:
+        """The calendar of reports."""
+        return weeks_of(self.week, self.year_end)
 
     @property
     def day_start_min(self) -> int:

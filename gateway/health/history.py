@@ -46,7 +46,7 @@ def roles_of(roster: Roster) -> dict[str, frozenset[Role]]:
 def aggregate(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
     """A zone's window in the shape of an event's data; `closed` is when this revision was written."""
     complete = row["completeness"]
-    conversion, capture = _ratios(row, place)
+    conversion, capture = ratios(row, place)
     return {
         "site": place.site,
         "zone": row["zone"],
@@ -63,7 +63,8 @@ def aggregate(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
     }
 
 
-def _ratios(row: Mapping[str, Any], place: Place) -> tuple[measures.Ratio, measures.Ratio]:
+def ratios(row: Mapping[str, Any], place: Place) -> tuple[measures.Ratio, measures.Ratio]:
+    """Conversion and capture rate of a row's sums, unknown where too little was watched."""
     roles = place.roles.get(row["zone"], frozenset())
     conversion = capture = measures.unknown(measures.NOT_CONFIGURED)
     if Role.ENTRANCE in roles and Role.TILL in roles:

@@ -16,6 +16,21 @@ from gateway.model import Histogram
 
 
 @dataclass(frozen=True, slots=True)
+class OpenSpan:
+    opens_ms: int
+    closes_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningHealth:
+    """`until_ms`: when that changes; None: not within a week. `today`: of the business day."""
+
+    open: bool
+    until_ms: int | None
+    today: tuple[OpenSpan, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ZoneHealth:
     """A zone's business day so far: closed windows and those not yet closed."""
 
@@ -37,6 +52,7 @@ class ZoneHealth:
     estimated_ins: int = 0
     estimated_outs: int = 0
     flags: tuple[str, ...] = ()
+    opening: OpeningHealth | None = None  # None: no hours are set
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway import __version__, measures, windows
 from gateway.health import history
+from gateway.health.opening import opening
 from gateway.health.snapshot import (
     BooksHealth,
     BufferHealth,
@@ -19,6 +20,7 @@ from gateway.health.snapshot import (
     Health,
     LineHealth,
     LinkHealth,
+    OpeningHealth,
     SiteHealth,
     UpstreamHealth,
     ZoneHealth,
@@ -121,6 +123,8 @@ class HealthSource:
         now_ms = self._clock.wall_ms()
         books = await self._read_books(BOOKS_S)
         live, totals, queues = await asyncio.to_thread(self._read, now_ms)
+        site = self._site(now_ms)
+        openings = self._openings(now_ms, (site.day_start_ms, site.day_end_ms))
         return Health(
             at_ms=now_ms,
             version=__version__,
@@ -128,8 +132,8 @@ class HealthSource:
             simulated=self._clock.simulated,
             clock_trusted=self._clock.trusted(),
             ready=self.ready,
-            site=self._site(now_ms),
-            zones=[self._zone(zone) for zone in live],
+            site=site,
+            zones=[self._zone(zone, openings.get(zone.zone)) for zone in live],
             links=[self._link(link) for link in self._links],
             counters=list(self._counters(totals)),
             lines=[_line(line) for line in totals],
@@ -174,7 +178,14 @@ class HealthSource:
             day_end_ms=end_ms,
         )
 
-    def _zone(self, live: ZoneLive) -> ZoneHealth:
+    def _openings(self, now_ms: int, day: windows.Span) -> dict[str, OpeningHealth]:
+        """By zone; zones share hours, and each is looked at once."""
+        hours_of = self._config.open_hours()
+        each = {id(hours): hours for hours in hours_of.values()}
+        seen = {key: opening(one, self._config.site.timezone, now_ms, day) for key, one in each.items()}
+        return {zone: seen[id(hours)] for zone, hours in hours_of.items()}
+
+    def _zone(self, live: ZoneLive, opens: OpeningHealth | None) -> ZoneHealth:
         least = self._config.windows.min_completeness
         conversion = capture = measures.unknown(measures.NOT_CONFIGURED)
         if live.has_tills:
@@ -182,7 +193,7 @@ class HealthSource:
         if live.has_passing:
             capture = measures.gate(measures.capture_rate(live.ins, live.passersby), live.completeness, least)
         shared = {name: getattr(live, name) for name in _SAME}
-        return ZoneHealth(**shared, conversion=conversion, capture_rate=capture)
+        return ZoneHealth(**shared, conversion=conversion, capture_rate=capture, opening=opens)
 
     def _link(self, link: Link) -> LinkHealth:
         state = link.state

@@ -30,7 +30,7 @@ from gateway.store.plan import (
 )
 from gateway.store.poison import attempt, bury, is_card_fault
 from gateway.store.pruning import prune
-from gateway.store.reader import Reader
+from gateway.store.reader import Kept, Reader
 from gateway.store.recording import Recorder
 from gateway.store.releasing import release_held
 from gateway.store.replacing import replace
@@ -44,6 +44,7 @@ __all__ = [
     "ClosedSummary",
     "Grid",
     "Hours",
+    "Kept",
     "LineTotals",
     "Pending",
     "Reader",

@@ -13,7 +13,7 @@ from gateway.store.outbox import enqueue
 from gateway.store.plan import ClosedSummary
 from gateway.store.readings import Sums, window_sums
 from gateway.store.sums import LineWindow, ZoneSum
-from gateway.windows import day_of, floor_ms, open_ms, open_spans
+from gateway.windows import day_of, floor_ms
 
 # ruff: noqa: S608  statements are put together from columns of ours only
 SETTLE_MS = 2_000  # a stream of late minutes is restated once
@@ -379,14 +379,15 @@ class Closer:
     ) -> tuple[int | None, int | None, int]:
         """(watched, base, flags) of a zone's window: the least watched of its required lines."""
         end_ms = start_ms + size_s * 1000
-        base = open_ms(zone.hours, self.memory.plan.timezone, start_ms, end_ms)
+        opening = zone.openings.at(start_ms)
+        base = opening.base_ms(start_ms, end_ms)
         flags = FLAG_PARTIAL if start_ms <= self.memory.generation * 1000 < end_ms else 0
         required = [(member, window) for member, window in windows if member.role is not Role.TILL]
         watched: list[int | None]
-        if base == end_ms - start_ms or base is None or zone.hours is None:
+        if base is None or base == end_ms - start_ms:
             watched = [window.watched_ms for _, window in required]
         else:
-            spans = list(open_spans(zone.hours, self.memory.plan.timezone, start_ms, end_ms))
+            spans = opening.spans(start_ms, end_ms)
             watched = [self._watched(member.line_id, spans) for member, _ in required]
         known = [amount for amount in watched if amount is not None]
         if len(known) < len(watched):

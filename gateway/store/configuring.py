@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 from gateway.model import LineRule, Stamp, ZoneSpec
 from gateway.store.memory import Memory
+from gateway.store.opening import set_opening
 from gateway.store.outbox import queue_backlog
 from gateway.store.plan import Grid, UpstreamPlan
 from gateway.windows import Hours, day_of, floor_ms, next_edge_ms
@@ -61,7 +62,7 @@ class Configurer:
     def _apply(self, wanted: Wanted, now: Stamp) -> None:
         memory, grid = self.memory, wanted.grid
         self.now, self.first = now, not memory.grids
-        memory.plan, memory.hours = grid, dict(wanted.hours)
+        memory.plan = grid
         plan = json.dumps(asdict(grid))
         self.con.execute("INSERT OR REPLACE INTO meta VALUES ('plan', ?)", (plan,))
         if memory.plans.at(now.wall_ms) != grid or self.first:
@@ -75,7 +76,7 @@ class Configurer:
         self._set_grids(sizes, grid)
         memory.load()
         self._begin_lines()
-        self._set_zones(wanted.zones)
+        self._set_zones(wanted.zones, wanted.hours)
         memory.load()
         self._set_upstreams(upstreams, grid)
         memory.load()
@@ -144,7 +145,7 @@ class Configurer:
             for grid in newest_first
         ]
 
-    def _set_zones(self, zones: Sequence[ZoneSpec]) -> None:
+    def _set_zones(self, zones: Sequence[ZoneSpec], hours: Mapping[str, Hours]) -> None:
         self.con.execute("UPDATE zones SET active=0")
         for zone in zones:
             row = (zone.id, zone.kind, zone.name, zone.parent, json.dumps(zone.was))
@@ -159,6 +160,8 @@ class Configurer:
             members = [self.memory.member(member) for member in zone.members]
             self._set_version(zone_id, [[one.line_id, one.sign, one.role.value] for one in members])
             self._begin_zone(zone_id)
+            timezone = self.memory.plan.timezone
+            set_opening(self.con, zone_id, timezone, hours.get(zone.id), self._change_ms)
         for (zone_id,) in self.con.execute("SELECT id FROM zones WHERE active=0").fetchall():
             self._set_version(zone_id, None)
 

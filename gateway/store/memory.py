@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gateway.model import Basis, LineRule, Member, Role
+from gateway.store.opening import Opening, Openings, load_openings
 from gateway.store.plan import Grid
-from gateway.windows import Hours, starts
+from gateway.windows import starts
 
 HOUR_MS = 3_600_000  # readings longer than this are filed apart
 DAY_MS = 86_400_000
@@ -85,7 +86,7 @@ class ZoneVersion:
 
 @dataclass(slots=True)
 class Zone:
-    """An active or former zone; `hours` is of this run, not stored."""
+    """An active or former zone."""
 
     id: int
     zone: str
@@ -94,7 +95,7 @@ class Zone:
     parent: str | None
     active: bool
     versions: list[ZoneVersion] = field(default_factory=list)
-    hours: Hours | None = None
+    openings: Openings = field(default_factory=Openings)
 
     def at(self, start_ms: int) -> ZoneVersion:
         """The version in force at a window's start."""
@@ -138,7 +139,6 @@ class Memory:
     def __init__(self, con: sqlite3.Connection) -> None:
         self.con = con
         self.plan = stored_plan(con)
-        self.hours: dict[str, Hours] = {}
         self.rules: dict[tuple[bool, str, str], LineRule] = {}
         self.load()
 
@@ -203,9 +203,13 @@ class Memory:
 
     def _load_zones(self) -> None:
         self.zones: dict[int, Zone] = {}
+        openings = load_openings(self.con)
+        always = Openings([0], [Opening(self.plan.timezone)])
         for row in self.con.execute("SELECT id, zone, kind, name, parent, active FROM zones"):
             id_, zone, kind, name, parent, active = row
-            self.zones[id_] = Zone(id_, zone, kind, name, parent, bool(active), hours=self.hours.get(zone))
+            self.zones[id_] = Zone(
+                id_, zone, kind, name, parent, bool(active), openings=openings.get(id_, always)
+            )
         rows = self.con.execute(
             "SELECT zone_id, version, from_ms, members FROM zone_versions ORDER BY version"
         )

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from gateway.store.aggregates import FLAGS
 from gateway.store.books import books
 from gateway.store.coverage import gaps
 from gateway.store.memory import Line, Memory, Plans, Zone
+from gateway.store.opening import Openings
 from gateway.store.plan import NOTHING, Books, Figures, Grid, LineTotals, Pending, ZoneLive
 from gateway.store.readings import Sums, window_sums
 from gateway.store.schema import FILE
@@ -29,8 +31,10 @@ AGGREGATES = (
     " a.amount AS amount_minor, a.watched_ms, a.base_ms, a.estimated_ins, a.estimated_outs, a.occupancy,"
     " a.occupancy_raw, a.flags, a.quality, a.lines, a.reason, a.closed_ms, max(a.revision) FROM"
     " zone_aggregates a"
-    " JOIN zones z ON z.id=a.zone_id WHERE (:zone IS NULL OR z.zone=:zone) AND a.size_s=:size AND"
-    " a.start_ms>=:from"
+    " JOIN zones z ON z.id=a.zone_id WHERE (:zone IS NULL OR z.zone=:zone)"
+    " AND (a.size_s=:size OR :size IS NULL AND EXISTS (SELECT 1 FROM grids g WHERE g.base=1"
+    " AND g.size_s=a.size_s AND g.from_ms<=a.start_ms AND (g.to_ms IS NULL OR g.to_ms>a.start_ms)))"
+    " AND a.start_ms>=:from"
     " AND a.start_ms<:to AND (:as_of IS NULL OR a.closed_ms<=:as_of) GROUP BY a.zone_id, a.start_ms"
     " ORDER BY a.start_ms, z.zone"
 )
@@ -45,6 +49,14 @@ TODAY = (
     " AND size_s=?"
     " AND start_ms>=? AND start_ms<? GROUP BY start_ms ORDER BY start_ms"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a report must know of a zone besides its windows."""
+
+    openings: Openings
+    through_ms: int
 
 
 class Reader:
@@ -81,9 +93,12 @@ class Reader:
             return outbox.pending(con)
 
     def aggregates(
-        self, zone: str | None, from_ms: int, to_ms: int, size_s: int, as_of_ms: int | None = None
+        self, zone: str | None, from_ms: int, to_ms: int, size_s: int | None, as_of_ms: int | None = None
     ) -> list[dict[str, Any]]:
-        """Current revisions (as of an instant) of windows that start in `[from, to)`, oldest first."""
+        """Current revisions (as of an instant) of windows that start in `[from, to)`, oldest first.
+
+        `size_s` None: of the configured size of their time, so that every moment is told once.
+        """
         binds = {"zone": zone, "from": from_ms, "to": to_ms, "size": size_s, "as_of": as_of_ms}
         with self._reading() as con:
             plans = Plans(con)
@@ -149,6 +164,25 @@ class Reader:
         """Every zone there ever was, those no longer configured too."""
         with self._reading() as con:
             return sorted({zone.zone for zone in Memory(con).zones.values()})
+
+    def kept(self, size_s: int | None = None) -> dict[str, Kept]:
+        """Every zone there ever was: its opening hours, and until when its windows of that size are closed.
+
+        `size_s` None: of the configured size of their time.
+        """
+        with self._reading() as con:
+            memory = Memory(con)
+        grids = [grid for grid in memory.grids if (grid.base if size_s is None else grid.size_s == size_s)]
+        return {
+            zone.zone: Kept(
+                zone.openings,
+                max(
+                    (min(memory.zone_through.get((zone.id, one.size_s), 0), one.to_ms) for one in grids),
+                    default=0,
+                ),
+            )
+            for zone in memory.zones.values()
+        }
 
     def sizes_s(self) -> list[int]:
         """Every window size there ever was, seconds, shortest first."""

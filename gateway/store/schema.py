@@ -131,7 +131,13 @@ CREATE TABLE adopted (counter TEXT NOT NULL, origin TEXT NOT NULL, line TEXT NOT
 CREATE TABLE plans (from_ms INTEGER PRIMARY KEY, plan TEXT NOT NULL) STRICT;
 """
 
-MIGRATIONS: tuple[tuple[str, str], ...] = (("first", FIRST), ("second", SECOND))
+# opening hours in force from a window's start on; a window is closed, and restated, by those of its start
+OPENING = """
+CREATE TABLE zone_hours (zone_id INTEGER NOT NULL, from_ms INTEGER NOT NULL, hours TEXT NOT NULL,
+  PRIMARY KEY (zone_id, from_ms)) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[tuple[str, str], ...] = (("first", FIRST), ("second", SECOND), ("opening", OPENING))
 
 
 def connect(

@@ -32,6 +32,31 @@ AGGREGATE_COLUMNS = (
     "capture_rate",
     "closed",
 )
+STRETCH_COLUMNS = (
+    "zone",
+    "calendar",
+    "by",
+    "label",
+    "first",
+    "last",
+    "whole",
+    "compares_with",
+    "ins",
+    "outs",
+    "passersby",
+    "sales",
+    "returns",
+    "amount_minor",
+    "currency",
+    "open_s",
+    "watched_s",
+    "completeness",
+    "estimated_ins",
+    "estimated_outs",
+    "time_quality",
+    "conversion",
+    "capture_rate",
+)
 READING_COLUMNS = ("counter", "line", "side", "start", "end", "key", "persons")
 
 
@@ -47,6 +72,8 @@ def as_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, header:
 
 def _cell(value: Any) -> Any:
     """A ratio's cell is its value; text that a spreadsheet would run as a formula is disarmed."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, Mapping):
         return value.get("value")
     if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:

@@ -26,11 +26,14 @@ TABLE: dict[str, set[str]] = {
     "gateway.retry": set(),
     "gateway.registers": PURE,
     "gateway.windows": PURE,
+    "gateway.calendars": PURE,
+    "gateway.holidays": set(),
     "gateway.measures": PURE | {"gateway.measures"},
     "gateway.quality": PURE,
     "gateway.driver": PURE | {"gateway.errors"},
     "gateway.config": PURE
-    | {"gateway.errors", "gateway.driver", "gateway.config", "gateway.windows", "gateway.upstreams"},
+    | {"gateway.errors", "gateway.driver", "gateway.config", "gateway.windows", "gateway.calendars"}
+    | {"gateway.upstreams"},
     "gateway.roster": PURE | {"gateway.errors", "gateway.driver", "gateway.config"},
     "gateway.store": PURE | {"gateway.errors"} | STORE,
     "gateway.links": PURE
@@ -56,6 +59,7 @@ RESERVED: dict[str, set[str]] = {
     "serial": {"gateway.links", "simulators"},
     "paho": {"gateway.links", "gateway.upstreams", "simulators"},
     "nats": {"gateway.upstreams", "simulators"},
+    "holidays": {"gateway.holidays"},  # heavy: only in a process of its own (docs/decisions/011)
     "tomllib": {"gateway.config", "gateway.commands", "simulators"},
 }
 IMPURE = {"asyncio", "socket", "time", "threading", "os", "select", "subprocess", "sqlite3", "logging"}
@@ -64,6 +68,7 @@ PURE_ROOMS = {
     "gateway.retry",
     "gateway.registers",
     "gateway.windows",
+    "gateway.calendars",
     "gateway.measures",
     "drivers",
 }

@@ -78,6 +78,9 @@ async def test_the_day_at_a_glance(seen: Seen) -> None:
     await expect(mall).to_contain_text("kjøpesenter")
     await expect(mall).to_contain_text("Inne nå")
     await expect(mall).not_to_contain_text("Konvertering")  # it has no till
+    await expect(mall).to_contain_text("åpent, stenger 21:00")
+    await expect(shop).to_contain_text("stengt, åpner 10:00")
+    await expect(page.locator('[data-zone="shop-2"]')).not_to_contain_text("Åpningstid")  # it has no hours
     await expect(shop).to_contain_text("17,9 %")
     await expect(shop.locator(".band").first).to_contain_text("–")
     await expect(page.locator('[data-zone="shop-2"]')).to_contain_text("for lite er observert")

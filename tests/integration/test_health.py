@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.commands import audit, export
-from gateway.health import Health, HealthSource
+from gateway.health import Health, HealthSource, to_json
 from gateway.links.supervise import LinkState
 from gateway.model import (
     Basis,
@@ -32,6 +32,7 @@ from gateway.model import (
     ZoneSpec,
 )
 from gateway.store import Grid, Reader, Store, UpstreamPlan
+from gateway.windows import Hours
 
 T0 = 1_795_600_800_000  # 2026-11-25T10:00:00Z, 11:00 in Oslo
 MINUTE = 60_000
@@ -68,6 +69,7 @@ def configuration(data_dir: Path) -> Any:
         counter={name: SimpleNamespace(**member) for name in ("door", "front")},
         till={"pos": SimpleNamespace(**{**member, "name": "Till 1"})},
         zone={"shop": None},
+        open_hours=lambda: {"shop": Hours((((600, 1260),),) * 7)},
         upstream={"hq": SimpleNamespace(driver="http")},
     )
 
@@ -238,6 +240,15 @@ async def test_history_has_the_shape_of_an_event(box: Box) -> None:
     only_in_events = {"generation"}
     assert {name: rows[0][name] for name in data if name not in only_in_events} == {
         name: value for name, value in data.items() if name not in only_in_events
+    }
+
+
+async def test_a_zone_says_whether_it_is_open_and_until_when(box: Box) -> None:
+    [zone] = to_json(await box.source.snapshot())["zones"]
+    assert zone["opening"] == {
+        "open": True,
+        "until": "2026-11-25T20:00:00.000Z",
+        "today": [{"opens": "2026-11-25T09:00:00.000Z", "closes": "2026-11-25T20:00:00.000Z"}],
     }
 
 

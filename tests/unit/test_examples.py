@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -84,9 +85,20 @@ def test_the_shipped_file_is_right_with_every_setting_switched_on(folder: Path) 
     (folder / "conf.d").mkdir()
     path = folder / "gateway.toml"
     path.write_text(uncommented())
-    loaded = config.load(path)
+    loaded = config.load(path, config.years_around(2026))  # names of holidays are right too
     assert {type(link.options) for link in loaded.link.values()} == set(LINK_OPTIONS.values())
-    assert len(loaded.warnings) == 2  # holidays and from: accepted, not applied
+    [warning] = loaded.warnings
+    assert "counter.turnstile: no zone uses it" in warning
+
+
+def test_the_documented_opening_hours_are_right(folder: Path) -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    [block] = re.findall(r"```toml\n(\[hours\.centre\].*?)```", text, re.DOTALL)
+    site = '[site]\nid = "s"\ntimezone = "Europe/Oslo"\nhours = "centre"\n'
+    (folder / "gateway.toml").write_text(site + block)
+    loaded = config.load(folder / "gateway.toml", config.years_around(2026))
+    assert loaded.warnings == ()
+    assert loaded.hours["centre"].of(date(2026, 4, 4)) == ((600, 960),)  # Easter eve
 
 
 @pytest.mark.parametrize(("heading", "model"), list(models()), ids=[heading for heading, _ in models()])

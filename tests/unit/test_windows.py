@@ -1,4 +1,4 @@
-"""Sharing out, the business day, days of 23 and 25 hours, opening hours."""
+"""Sharing out, the tiling of time by windows, opening hours."""
 
 from __future__ import annotations
 
@@ -53,51 +53,6 @@ def test_nothing_is_shared_outside_the_reading(count: int, length: int) -> None:
     start, end = 10**12, 10**12 + length
     assert in_sql(count, start, end, start - 10**9, end + 10**9) == count
     assert in_sql(count, start, end, end, end + 5) == in_sql(count, start, end, start - 5, start) == 0
-
-
-@pytest.mark.parametrize(
-    ("day", "hours", "start"),
-    [
-        (date(2026, 3, 28), 24, "2026-03-27T23:00+00:00"),
-        (date(2026, 3, 29), 23, "2026-03-28T23:00+00:00"),
-        (date(2026, 10, 25), 25, "2026-10-24T22:00+00:00"),
-        (date(2027, 3, 28), 23, "2027-03-27T23:00+00:00"),
-    ],
-)
-def test_o15_days_of_23_24_and_25_hours(day: date, hours: int, start: str) -> None:
-    low, high = windows.day_bounds(day, OSLO)
-    assert low == ms(start)
-    assert high - low == hours * 3_600_000
-
-
-def test_o15_a_skipped_local_minute_maps_forward() -> None:
-    assert windows.local_ms(date(2026, 3, 29), 150, OSLO) == ms("2026-03-29T01:30+00:00")
-    assert windows.local_ms(date(2026, 10, 25), 150, OSLO) == ms("2026-10-25T00:30+00:00")
-
-
-@pytest.mark.parametrize(
-    ("instant", "expected"),
-    [
-        ("2026-06-20T22:30:00+00:00", "2026-06-20"),
-        ("2026-06-21T03:59:59+00:00", "2026-06-20"),
-        ("2026-06-21T04:00:00+00:00", "2026-06-21"),
-        ("2026-10-25T04:59:00+00:00", "2026-10-24"),
-        ("2026-10-25T05:00:00+00:00", "2026-10-25"),
-    ],
-)
-def test_o16_business_date_is_judged_on_the_local_clock(instant: str, expected: str) -> None:
-    assert windows.business_date(ms(instant), OSLO, 360).isoformat() == expected
-
-
-@given(st.integers(1_577_836_800_000, 2_051_222_400_000), st.integers(0, 23))
-def test_every_instant_lies_in_its_business_day(instant: int, start_hour: int) -> None:
-    low, high = windows.day_of(instant, OSLO, start_hour * 60)
-    assert low <= instant < high
-    assert (low, high) == windows.day_bounds(
-        windows.business_date(instant, OSLO, start_hour * 60), OSLO, start_hour * 60
-    ) or windows.business_date(low, OSLO, start_hour * 60) == windows.business_date(
-        instant, OSLO, start_hour * 60
-    )
 
 
 @given(st.integers(0, 4 * 10**12), st.integers(1, 10**8), st.sampled_from([60, 300, 900, 1800, 3600]))

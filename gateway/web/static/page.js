@@ -8,6 +8,7 @@ const decimal = new Intl.NumberFormat(tongue, { maximumFractionDigits: 1 });
 const SVG = "http://www.w3.org/2000/svg";
 const CHART = { width: 960, height: 240, left: 40, right: 16, top: 10, bottom: 24 };
 const NARROWEST_BAR = 6; // pixels
+const DAY_LONG = 24 * 3600 * 1000; // a time of day says enough until then
 let latest = null;
 let answered = Date.now();
 
@@ -55,6 +56,7 @@ function card(zone) {
     [words.sales, [whole.format(zone.sales)]],
     [words.completeness, share(zone.completeness)],
   ].filter(([, cells], index) => !(index === 1 || index === 2 || index === 3) || configured(zone, index));
+  if (zone.opening) rows.push([words.hours, [opening(zone.opening)]]);
   const list = make("dl");
   for (const [name, cells] of rows) list.append(make("dt", {}, name), make("dd", {}, ...cells));
   return make("article", { class: "card", "data-zone": zone.zone },
@@ -62,6 +64,12 @@ function card(zone) {
     make("div", {}, make("span", { class: "big" }, whole.format(zone.ins)),
       make("span", { class: "unit" }, `${words.visitors.toLowerCase()} ${words.today}`)),
     list);
+}
+
+function opening(state) {
+  const word = state.open ? words.open : words.closed;
+  const soon = state.until && new Date(state.until) - new Date(latest.at) < DAY_LONG;
+  return soon ? `${word}, ${state.open ? words.closes : words.opens} ${clockTime(state.until)}` : word;
 }
 
 function configured(zone, index) {
