@@ -1,7 +1,7 @@
 """`python -m gateway.holidays COUNTRY SUBDIVISION FIRST LAST`: the holidays of those years, one JSON object.
 
 A process of its own, because the package it asks costs more memory than it is worth for the rest of the year.
-The daemon never imports this module (docs/decisions/011-holidays.md). Says `{"version", "days": [[date, name,
+The daemon never imports this module (docs/decisions/015-holidays.md). Says `{"version", "days": [[date, name,
 public], ...]}`, or `{"unknown": "country" | "subdiv", "known": [...]}`.
 """
 

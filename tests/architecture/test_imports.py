@@ -59,7 +59,7 @@ RESERVED: dict[str, set[str]] = {
     "serial": {"gateway.links", "simulators"},
     "paho": {"gateway.links", "gateway.upstreams", "simulators"},
     "nats": {"gateway.upstreams", "simulators"},
-    "holidays": {"gateway.holidays"},  # heavy: only in a process of its own (docs/decisions/011)
+    "holidays": {"gateway.holidays"},  # heavy: only in a process of its own (docs/decisions/015)
     "tomllib": {"gateway.config", "gateway.commands", "simulators"},
 }
 IMPURE = {"asyncio", "socket", "time", "threading", "os", "select", "subprocess", "sqlite3", "logging"}
