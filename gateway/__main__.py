@@ -11,6 +11,10 @@ from gateway import __version__
 COMMANDS = {
     "audit": ("gateway.commands.audit", "The books: exit 1 if they do not balance."),
     "check": ("gateway.commands.check", "Validate a configuration without opening anything."),
+    "correct": (
+        "gateway.commands.correct",
+        "Enter what really crossed a line; every correction can be undone.",
+    ),
     "decode": ("gateway.commands.decode", "Show what a driver makes of bytes or messages."),
     "drivers": ("gateway.commands.drivers", "List drivers, or one with its options."),
     "export": ("gateway.commands.export", "Aggregates or stored readings as CSV or JSON lines."),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway import systemd
+from gateway import amending, systemd
 from gateway.clock import Clock
 from gateway.closing import Closing
 from gateway.config import Config
@@ -108,6 +108,7 @@ async def gateway(config: Config, clock: Clock) -> AsyncIterator[Gateway]:
         running = Gateway(config, clock, store, reader, roster, ingest, closing, pumps, links, health)
         control = ControlServer(config.gateway.data_dir, health, ingest)
         _offer(control, store, pumps, roster, clock)
+        amending.offer(control, store, clock, closing.stir)
         async with (
             serve(config, health),
             control,

@@ -10,7 +10,9 @@ import asyncio
 import json
 import logging
 import os
+import pwd
 import socket
+import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
@@ -31,6 +33,7 @@ MAX_CLIENTS = 16
 QUEUE = 1000  # items a slow `tail` may fall behind before some are dropped
 ANSWER_S = 30.0
 LOOK_S = 0.5
+PEER = struct.Struct("3i")  # pid, uid, gid: see unix(7), SO_PEERCRED
 IDLE_S = 2.0  # how often a quiet stream says that it is still there
 
 Answer = Callable[[Mapping[str, Any]], Awaitable[Any]]
@@ -116,7 +119,7 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = _request(await asyncio.wait_for(reader.readline(), ANSWER_S))
         command, args = str(request.get("command")), request.get("args")
-        args = args if isinstance(args, dict) else {}
+        args = {**(args if isinstance(args, dict) else {}), "by": _asker(writer, args)}
         if command in self._streams:
             async with aclosing(self._streams[command](args)) as stream:
                 async for item in stream:
@@ -182,6 +185,18 @@ class ControlServer:
             for row in await self._health.aggregates(zone.zone, from_ms, health.at_ms, size_s):
                 found[zone.zone, row.get("start"), row.get("revision")] = row
         return found
+
+
+def _asker(writer: asyncio.StreamWriter, args: object) -> str:
+    """The operating-system user at the other end, as the kernel tells it; root may say for whom it asks."""
+    peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
+    _pid, uid, _gid = PEER.unpack(peer)
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"uid {uid}"
+    told = args.get("for") if isinstance(args, dict) else None
+    return f"{str(told)[:64]} ({name})" if uid == 0 and told else name
 
 
 def _feeding(queue: asyncio.Queue[dict[str, Any]]) -> Listener:

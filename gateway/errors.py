@@ -33,6 +33,14 @@ class BufferRefused(StoreError):
     """The buffer is not for this run: simulated and real counts never mix."""
 
 
+class EntryRefused(GatewayError):
+    """What somebody entered cannot be true, or not here; says which key and why."""
+
+
+class EntryConflict(GatewayError):
+    """The id was used before for something else."""
+
+
 class BrokenDriver(GatewayError):
     """An installed driver that cannot be loaded: its own fault, named; the others go on."""
 

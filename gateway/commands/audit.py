@@ -40,7 +40,9 @@ def command(config_path: Path, as_json: bool) -> None:
 
 def lines(books: Books) -> Iterator[str]:
     """A row for each line and quantity, a row for each upstream, the verdict."""
-    names = ("received", "counted", "replaced", "refused", "closed", "restating", "open", "held", "expired")
+    from gateway.store.plan import LineBooks
+
+    names = [name for name in LineBooks.__slots__ if name not in ("line", "column")]
     yield f"{'line':<20} {'what':<8} " + " ".join(f"{name:>9}" for name in (*names, "off by"))
     for row in books.lines:
         figures = (*(getattr(row, name) for name in names), row.imbalance)

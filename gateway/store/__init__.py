@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from gateway.amendments import Correction
 from gateway.errors import StoreError
 from gateway.model import Adopted, Event, LineRule, Parcel, Receipt, Stamp, ZoneSpec
-from gateway.store import outbox
+from gateway.store import correcting, outbox
 from gateway.store.aggregates import Closer
 from gateway.store.configuring import Configurer, Wanted
 from gateway.store.memory import Memory
@@ -157,6 +158,17 @@ class Store:
     async def replace_counter(self, counter: str, now: Stamp) -> int:
         """Another device stands in for this counter; returns registers that begin anew."""
         return await self._write(lambda: replace(self._con, self._memory, counter, now))
+
+    async def correct(self, correction: Correction, now: Stamp) -> Correction:
+        """Put what a person says in the place of what was counted; the same again gives the same answer.
+
+        Raises EntryRefused (what is wrong, by key) and EntryConflict (the id was used for something else).
+        """
+        return await self._write(lambda: correcting.correct(self._con, self._memory, correction, now), now)
+
+    async def undo_correction(self, id_: str, reason: str, by: str, now: Stamp) -> Correction:
+        """What was counted stands again; undone once more it stays as it is. Raises EntryRefused."""
+        return await self._write(lambda: correcting.undo(self._con, self._memory, id_, reason, by, now), now)
 
     async def prune(self, now: Stamp) -> int:
         """Make room; returns rows removed."""

@@ -4,38 +4,22 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
 
 from gateway.model import Role, Stamp
-from gateway.store.coverage import watched_ms
+from gateway.store.line_windows import CORRECTION, LATE, PATIENCE_MS, TILL, LineWindows
 from gateway.store.memory import DAY_MS, FAR_MS, GridSpan, Memory, Zone, ZoneMember, ZoneVersion
 from gateway.store.outbox import enqueue
-from gateway.store.plan import ClosedSummary
-from gateway.store.readings import Sums, window_sums
+from gateway.store.plan import FLAG_ASSUMED, FLAG_CORRECTED, FLAG_PARTIAL, ClosedSummary
 from gateway.store.sums import LineWindow, ZoneSum
 from gateway.windows import day_of, floor_ms
 
 # ruff: noqa: S608  statements are put together from columns of ours only
 SETTLE_MS = 2_000  # a stream of late minutes is restated once
-PATIENCE_MS = 30_000  # but not put off for ever
 TRUSTED_EVERY_MS = 60_000
 RHYTHM = 1.2  # of the longest reporting period: a window waits for its slowest line
 SILENT = 3  # periods after which a line is no longer waited for
-FLAG_ASSUMED, FLAG_PARTIAL = 1, 2
-FLAGS = {FLAG_ASSUMED: "assumed", FLAG_PARTIAL: "partial"}
+REASONS = (TILL, LATE, CORRECTION)  # of several reasons for one revision the last one is told
 
-LINE_COLUMNS = (
-    "ins, outs, passes, sales, returns, amount, odd_before, watched_ms,"
-    " est_ins, est_outs, est_passes, quality"
-)
-CURRENT_LINE = (
-    f"SELECT revision, {LINE_COLUMNS} FROM line_windows WHERE line_id=? AND size_s=? AND start_ms=?"
-    " ORDER BY revision DESC LIMIT 1"
-)
-PARITY_BEFORE = (
-    "SELECT (odd_before+passes)%2 FROM line_windows WHERE line_id=? AND size_s=? AND start_ms<?"
-    " ORDER BY start_ms DESC, revision DESC LIMIT 1"
-)
 CURRENT_ZONE = (
     "SELECT revision, ins, outs, passersby, sales, returns, amount, watched_ms, base_ms, estimated_ins,"
     " estimated_outs, flags, occupancy, occupancy_raw, quality, zone_version, lines FROM zone_aggregates"
@@ -43,7 +27,7 @@ CURRENT_ZONE = (
 )
 INSERT_ZONE = "INSERT INTO zone_aggregates VALUES (" + ",".join("?" * 22) + ")"
 DUE_DIRTY = (
-    "SELECT size_s, start_ms, line_id FROM dirty WHERE since_mono_ms<=:settled OR since_mono_ms>:mono"
+    "SELECT size_s, start_ms, line_id, why FROM dirty WHERE since_mono_ms<=:settled OR since_mono_ms>:mono"
     " OR first_mono_ms<=:patience ORDER BY size_s, start_ms LIMIT :limit"
 )
 
@@ -54,12 +38,13 @@ class Closer:
     def __init__(self, con: sqlite3.Connection, memory: Memory) -> None:
         self.con, self.memory = con, memory
         self.now = Stamp("", 0, 0)
-        self._sums: dict[tuple[int, int], Sums] = {}
+        self.lines = LineWindows(con, memory)
         self.summary = ClosedSummary()
 
     def close(self, now: Stamp, limit: int) -> ClosedSummary:
         """Restate what is dirty, then close what is due, at most `limit` zone windows."""
-        self.now, self.summary, self._sums = now, ClosedSummary(), {}
+        self.now, self.summary = now, ClosedSummary()
+        self.lines.begin(now, self.summary)
         restated = self._restate(limit)
         closed = self._close_due(limit)
         drifted = 0 if restated >= limit else self._restate_days(limit)
@@ -74,97 +59,6 @@ class Closer:
             self.con.execute("UPDATE meta SET value=? WHERE name='trusted_ms'", (str(self.now.wall_ms),))
             memory.trusted_ms = self.now.wall_ms
 
-    # -- lines ---------------------------------------------------------------------------------------------
-
-    def sums(self, size_s: int, start_ms: int) -> Sums:
-        """All lines at once, remembered for the other lines and zones of this step."""
-        key = (size_s, start_ms)
-        if key not in self._sums:
-            back = self.memory.longest_short_ms()
-            self._sums[key] = window_sums(self.con, start_ms, start_ms + size_s * 1000, size_s, back)
-        return self._sums[key]
-
-    def current_line(self, line_id: int, size_s: int, start_ms: int) -> LineWindow:
-        row = self.con.execute(CURRENT_LINE, (line_id, size_s, start_ms)).fetchone()
-        return LineWindow(*row) if row else LineWindow()
-
-    def _fresh(self, line_id: int, size_s: int, start_ms: int) -> LineWindow:
-        """The window recomputed from readings and coverage."""
-        line = self.memory.by_id[line_id]
-        row = self.sums(size_s, start_ms).get(line_id)
-        window = LineWindow(quality=line.quality)
-        if row is not None:
-            window.ins, window.outs, window.passes, window.sales, window.returns, window.amount = row[:6]
-            window.est_ins, window.est_outs, window.est_passes, window.quality = row[6:10]
-        before = self.con.execute(PARITY_BEFORE, (line_id, size_s, start_ms)).fetchone()
-        window.odd_before = before[0] if before else 0
-        window.watched_ms = self._watched(line_id, [(start_ms, start_ms + size_s * 1000)])
-        return window
-
-    def _watched(self, line_id: int, spans: Iterable[tuple[int, int]]) -> int | None:
-        """None for a line whose silence says nothing: an event line without heartbeats."""
-        if self.memory.by_id[line_id].assumed:
-            return None
-        return sum(watched_ms(self.con, line_id, low, high) for low, high in spans)
-
-    def _write_line(self, line_id: int, size_s: int, start_ms: int) -> str:
-        """'' when nothing differs, else 'till' or 'late'."""
-        old = self.current_line(line_id, size_s, start_ms)
-        new = self._fresh(line_id, size_s, start_ms)
-        if old.revision and old.facts() == new.facts():
-            return ""
-        row = (
-            size_s,
-            start_ms,
-            line_id,
-            old.revision + 1,
-            new.ins,
-            new.outs,
-            new.passes,
-            new.sales,
-            new.returns,
-        )
-        rest = (
-            new.amount,
-            new.odd_before,
-            new.watched_ms,
-            new.est_ins,
-            new.est_outs,
-            new.est_passes,
-            new.quality,
-        )
-        self.con.execute("INSERT INTO line_windows VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", (*row, *rest))
-        self.summary.line_windows += 1
-        if (old.odd_before + old.passes - new.odd_before - new.passes) % 2:
-            self._soil_next(line_id, size_s, start_ms)
-        return "till" if old.revision and old.crossed() == new.crossed() else "late"
-
-    def _soil_next(self, line_id: int, size_s: int, start_ms: int) -> None:
-        """An odd change turns the halves of the next window: restate that one too."""
-        after = start_ms + size_s * 1000
-        if after < self.memory.through.get((line_id, size_s), 0):
-            settled = self.now.mono_ms - PATIENCE_MS
-            self.con.execute(
-                "INSERT OR IGNORE INTO dirty VALUES (?,?,?,?,?)", (size_s, after, line_id, settled, settled)
-            )
-
-    def _close_line(self, line_id: int, size_s: int, edge_ms: int) -> None:
-        """Close a line's windows up to an edge."""
-        through_ms = self.memory.through.get((line_id, size_s), edge_ms - size_s * 1000)
-        if through_ms >= edge_ms:
-            return
-        for grid in self.memory.grids:
-            if grid.size_s == size_s:
-                low_ms, high_ms = max(through_ms, grid.from_ms), min(edge_ms, grid.to_ms)
-                for start in range(low_ms, high_ms, size_s * 1000):
-                    self._write_line(line_id, size_s, start)
-        self.con.execute(
-            "INSERT INTO closed VALUES (?,?,?) ON CONFLICT (line_id, size_s)"
-            " DO UPDATE SET through_ms=excluded.through_ms",
-            (line_id, size_s, edge_ms),
-        )
-        self.memory.set_through(line_id, size_s, edge_ms)
-
     # -- restating -----------------------------------------------------------------------------------------
 
     def _restate(self, limit: int) -> int:
@@ -172,28 +66,30 @@ class Closer:
         touched: dict[tuple[int, int, int], str] = {}
         done = 0
         while done < limit and (rows := self._due_dirty(limit - done)):
-            for size_s, start_ms, line_id in rows:
-                self._restate_line(line_id, size_s, start_ms, touched)
+            for size_s, start_ms, line_id, asked in rows:
+                self._restate_line((size_s, start_ms, line_id), asked, touched)
             done += len(rows)
         for (zone_id, size_s, start_ms), why in sorted(touched.items()):
             self._restate_zone(self.memory.zones[zone_id], size_s, start_ms, why)
-        self._sums.clear()
+        self.lines.forget()
         return done
 
-    def _due_dirty(self, limit: int) -> list[tuple[int, int, int]]:
+    def _due_dirty(self, limit: int) -> list[tuple[int, int, int, str]]:
         mono = self.now.mono_ms
         binds = {"settled": mono - SETTLE_MS, "mono": mono, "patience": mono - PATIENCE_MS, "limit": limit}
         return self.con.execute(DUE_DIRTY, binds).fetchall()
 
     def _restate_line(
-        self, line_id: int, size_s: int, start_ms: int, touched: dict[tuple[int, int, int], str]
+        self, where: tuple[int, int, int], asked: str, touched: dict[tuple[int, int, int], str]
     ) -> None:
-        where = (size_s, start_ms, line_id)
+        size_s, start_ms, line_id = where
         self.con.execute("DELETE FROM dirty WHERE size_s=? AND start_ms=? AND line_id=?", where)
-        why = self._write_line(line_id, size_s, start_ms)
+        why = self.lines.write(line_id, size_s, start_ms, asked or LATE)
+        if asked:  # a correction to the same figures still makes the window a corrected one
+            why = asked
         for zone_id in self.memory.zones_of.get(line_id, ()) if why else ():
             key = (zone_id, size_s, start_ms)
-            touched[key] = why if touched.get(key, why) == why else "late"
+            touched[key] = max(why, touched.get(key, why), key=REASONS.index)
 
     def _restate_zone(self, zone: Zone, size_s: int, start_ms: int, why: str) -> None:
         if start_ms >= self.memory.zone_through.get((zone.id, size_s), 0) or zone.at(start_ms).gone:
@@ -255,7 +151,7 @@ class Closer:
             for zone in zones[: limit - closed]:
                 self._close_zone(zone, grid, start_ms)
                 closed += 1
-            self._sums.clear()
+            self.lines.forget()
         return closed + self._close_orphans(limit)
 
     def _due(self) -> tuple[GridSpan, int, list[Zone]] | None:
@@ -296,7 +192,7 @@ class Closer:
     def _close_zone(self, zone: Zone, grid: GridSpan, start_ms: int) -> None:
         edge_ms = start_ms + grid.size_s * 1000
         for member in zone.at(start_ms).members:
-            self._close_line(member.line_id, grid.size_s, edge_ms)
+            self.lines.close(member.line_id, grid.size_s, edge_ms)
         self._write_zone(zone, grid.size_s, start_ms, "closed")
         self.con.execute(
             "UPDATE zone_closed SET through_ms=? WHERE zone_id=? AND size_s=?",
@@ -315,9 +211,9 @@ class Closer:
             edge_ms = floor_ms(self.now.wall_ms - lateness - DAY_MS // 24, size_s)
             windows = min((edge_ms - through) // (size_s * 1000), limit - done)
             if line_id not in enclosed and windows > 0:
-                self._close_line(line_id, size_s, through + windows * size_s * 1000)
+                self.lines.close(line_id, size_s, through + windows * size_s * 1000)
                 done += windows
-        self._sums.clear()
+        self.lines.forget()
         return done
 
     def _write_zone(
@@ -328,7 +224,7 @@ class Closer:
         total, lines = ZoneSum(), []
         windows: list[tuple[ZoneMember, LineWindow]] = []
         for member in version.members:
-            window = self.current_line(member.line_id, size_s, start_ms)
+            window = self.lines.current(member.line_id, size_s, start_ms)
             total.add(member, window)
             windows.append((member, window))
             lines.append([member.line_id, window.revision, member.sign, member.role.value])
@@ -383,12 +279,14 @@ class Closer:
         base = opening.base_ms(start_ms, end_ms)
         flags = FLAG_PARTIAL if start_ms <= self.memory.generation * 1000 < end_ms else 0
         required = [(member, window) for member, window in windows if member.role is not Role.TILL]
+        if any(self.lines.corrected(member.line_id, start_ms, end_ms) for member, _ in required):
+            flags |= FLAG_CORRECTED
         watched: list[int | None]
         if base is None or base == end_ms - start_ms:
             watched = [window.watched_ms for _, window in required]
         else:
             spans = opening.spans(start_ms, end_ms)
-            watched = [self._watched(member.line_id, spans) for member, _ in required]
+            watched = [self.lines.watched(member.line_id, spans) for member, _ in required]
         known = [amount for amount in watched if amount is not None]
         if len(known) < len(watched):
             return None, base, flags | FLAG_ASSUMED

@@ -27,17 +27,21 @@ LEDGER_ADD = (
     " returns=returns+excluded.returns, amount=amount+excluded.amount"
 )
 DIRTY_ADD = (
-    "INSERT INTO dirty VALUES (?,?,?,?,?) ON CONFLICT (size_s, start_ms, line_id)"
-    " DO UPDATE SET since_mono_ms=excluded.since_mono_ms"
+    "INSERT INTO dirty (size_s, start_ms, line_id, first_mono_ms, since_mono_ms, why) VALUES (?,?,?,?,?,?)"
+    " ON CONFLICT (size_s, start_ms, line_id) DO UPDATE SET since_mono_ms=excluded.since_mono_ms,"
+    " why=CASE excluded.why WHEN '' THEN why ELSE excluded.why END"
 )
 RESETS_ADD = "INSERT INTO resets VALUES (?,?,?) ON CONFLICT (line_id, kind) DO UPDATE SET n=n+excluded.n"
 
 
 class Batch:
-    """One transaction's sums. `now` is the trusted moment things are judged by."""
+    """One transaction's sums. `now` is the trusted moment things are judged by.
 
-    def __init__(self, con: sqlite3.Connection, memory: Memory, now: Stamp) -> None:
-        self.con, self.memory, self.now = con, memory, now
+    `why`: the reason that revisions of soiled windows give when it is neither lateness nor a till.
+    """
+
+    def __init__(self, con: sqlite3.Connection, memory: Memory, now: Stamp, why: str = "") -> None:
+        self.con, self.memory, self.now, self._why = con, memory, now, why
         self.outcome = Recorded()
         self._ledger: dict[tuple[int, str], Figures] = {}
         self._plain: dict[int, Figures] = {}  # received and counted alike: the usual case
@@ -95,8 +99,9 @@ class Batch:
             if start < memory.through.get((line.id, size_s), 0):
                 self._dirty.add((size_s, start, line.id))
 
-    def seen(self, line: Line, end_ms: int, quality: int) -> None:
-        """A reading was stored: keep the line's pulse."""
+    def seen(self, line: Line, end_ms: int, quality: int, side: int) -> None:
+        """A reading was stored: keep the line's pulse, and which sides it has."""
+        line.sides |= side
         if end_ms > line.newest_ms:
             line.newest_ms = end_ms
             line.quality = quality
@@ -109,7 +114,7 @@ class Batch:
             rows += [(line_id, account, *figures) for account in (RECEIVED, COUNTED, SHOWN)]
         self.con.executemany(LEDGER_ADD, rows)
         mono = self.now.mono_ms
-        self.con.executemany(DIRTY_ADD, [(*key, mono, mono) for key in self._dirty])
+        self.con.executemany(DIRTY_ADD, [(*key, mono, mono, self._why) for key in self._dirty])
         self.con.executemany(RESETS_ADD, [(*key, n) for key, n in self._resets.items()])
         self.memory.save_pulse(self.touched.values())
         self.memory.save_heads(self.heads.values())

@@ -6,12 +6,14 @@ import sqlite3
 from collections import defaultdict
 
 from gateway.store.batch import COUNTED, EXPIRED, HELD, RECEIVED, REFUSED, REPLACED
+from gateway.store.corrections import effect, whole_effect, window_sums
+from gateway.store.in_force import ByLine, in_force
 from gateway.store.memory import FAR_MS
 from gateway.store.plan import COLUMNS, NOTHING, Books, Figures, LineBooks, UpstreamBooks, plus
-from gateway.store.readings import window_sums
 from gateway.windows import SHARE_SQL
 
 PerLine = dict[int, Figures]
+GridRow = tuple[int, int, int]  # size, from, to
 
 CURRENT_SUMS = (
     "SELECT line_id, sum(ins), sum(outs), sum(passes), sum(sales), sum(returns), sum(amount) FROM"
@@ -67,7 +69,10 @@ def _line_books(con: sqlite3.Connection) -> list[LineBooks]:
     accounts: dict[tuple[int, str], Figures] = {
         (row[0], row[1]): tuple(row[2:]) for row in con.execute("SELECT * FROM ledger")
     }
-    closed, restating, open_ = _where_counted(con)
+    corrections = in_force(con)
+    (back_ms,) = con.execute("SELECT coalesce(max(longest_ms), 1) FROM pulse").fetchone()
+    closed, restating, open_ = _where_counted(con, corrections, back_ms)
+    corrected = _corrected(con, corrections, back_ms)
     rows: list[LineBooks] = []
     names = con.execute("SELECT id, counter, line FROM lines ORDER BY till, counter, line").fetchall()
     for line_id, counter, line in names:
@@ -78,6 +83,7 @@ def _line_books(con: sqlite3.Connection) -> list[LineBooks]:
         parts = [accounts.get((line_id, account), NOTHING) for account in (RECEIVED, COUNTED, REPLACED)]
         parts += [refused, *(per.get(line_id, NOTHING) for per in (closed, restating, open_))]
         parts += [accounts.get((line_id, account), NOTHING) for account in (HELD, EXPIRED)]
+        parts.append(corrected.get(line_id, NOTHING))
         name = counter if line == "main" else f"{counter}/{line}"
         for index, column in enumerate(COLUMNS):
             values = [part[index] for part in parts]
@@ -86,7 +92,19 @@ def _line_books(con: sqlite3.Connection) -> list[LineBooks]:
     return rows
 
 
-def _where_counted(con: sqlite3.Connection) -> tuple[PerLine, PerLine, PerLine]:
+def _corrected(con: sqlite3.Connection, corrections: ByLine, back_ms: int) -> PerLine:
+    """What corrections in force put in place, less what they mask."""
+    (frozen_ms,) = con.execute("SELECT CAST(value AS INTEGER) FROM meta WHERE name='frozen_ms'").fetchone()
+    corrected: PerLine = defaultdict(lambda: NOTHING)
+    for line_id, ones in corrections.items():
+        for one in ones:
+            corrected[line_id] = plus(corrected[line_id], whole_effect(con, one, frozen_ms, back_ms))
+    return corrected
+
+
+def _where_counted(
+    con: sqlite3.Connection, corrections: ByLine, back_ms: int
+) -> tuple[PerLine, PerLine, PerLine]:
     """(closed, restating, open) per line, over the stretches of the configured window size."""
     closed: PerLine = defaultdict(lambda: NOTHING)
     restating: PerLine = defaultdict(lambda: NOTHING)
@@ -97,16 +115,17 @@ def _where_counted(con: sqlite3.Connection) -> tuple[PerLine, PerLine, PerLine]:
     for size_s, from_ms, to_ms in grids:
         for row in con.execute(CURRENT_SUMS, (size_s, from_ms, to_ms)):
             closed[row[0]] = plus(closed[row[0]], row[1:])
-        _add_restating(con, restating, size_s, from_ms, to_ms)
-        _add_open(con, open_, size_s, from_ms, to_ms)
+        grid = (size_s, from_ms, to_ms)
+        _add_restating(con, restating, grid, corrections, back_ms)
+        _add_open(con, open_, grid, corrections, back_ms)
     return closed, restating, open_
 
 
 def _add_restating(
-    con: sqlite3.Connection, restating: PerLine, size_s: int, from_ms: int, to_ms: int
+    con: sqlite3.Connection, restating: PerLine, grid: GridRow, corrections: ByLine, back_ms: int
 ) -> None:
     """Recomputed minus current, for each dirty window."""
-    (back,) = con.execute("SELECT coalesce(max(longest_ms), 1) FROM pulse").fetchone()
+    size_s, from_ms, to_ms = grid
     rows = con.execute(
         "SELECT start_ms, line_id FROM dirty WHERE size_s=? AND start_ms>=? AND start_ms<? ORDER BY start_ms",
         (size_s, from_ms, to_ms),
@@ -114,14 +133,18 @@ def _add_restating(
     at_ms, sums = None, {}
     for start_ms, line_id in rows:
         if start_ms != at_ms:
-            at_ms, sums = start_ms, window_sums(con, start_ms, start_ms + size_s * 1000, size_s, back)
+            end_ms = start_ms + size_s * 1000
+            at_ms, sums = start_ms, window_sums(con, start_ms, end_ms, size_s, back_ms, corrections)
         fresh: Figures = tuple(sums[line_id][:6]) if line_id in sums else NOTHING  # type: ignore[assignment]
         stored: Figures = con.execute(ONE_CURRENT, (line_id, size_s, start_ms)).fetchone() or NOTHING
         restating[line_id] = plus(restating[line_id], plus(fresh, stored, -1))
 
 
-def _add_open(con: sqlite3.Connection, open_: PerLine, size_s: int, from_ms: int, to_ms: int) -> None:
+def _add_open(
+    con: sqlite3.Connection, open_: PerLine, grid: GridRow, corrections: ByLine, back_ms: int
+) -> None:
     """What lies at or after each line's closed edge, within this grid."""
+    size_s, from_ms, to_ms = grid
     shares = ", ".join(
         f"sum({SHARE_SQL.format(c=column).replace(':lo', 'lo').replace(':hi', 'hi')})" for column in COLUMNS
     )
@@ -134,6 +157,11 @@ def _add_open(con: sqlite3.Connection, open_: PerLine, size_s: int, from_ms: int
     )
     for line_id, *figures in rows:
         open_[line_id] = plus(open_[line_id], tuple(figures))
+    edges = con.execute("SELECT line_id, through_ms FROM closed WHERE size_s=?", (size_s,)).fetchall()
+    for line_id, through_ms in edges:
+        for one in corrections.get(line_id, ()):
+            added = effect(con, one, min(max(through_ms, from_ms), to_ms), to_ms, back_ms)
+            open_[line_id] = plus(open_[line_id], added)
 
 
 def _upstream_books(con: sqlite3.Connection) -> list[UpstreamBooks]:

@@ -90,7 +90,7 @@ class Configurer:
             self.con.execute(
                 "INSERT OR IGNORE INTO lines (till, counter, line) VALUES (?,?,?)", (till, counter, line)
             )
-        self.con.execute("INSERT OR IGNORE INTO pulse SELECT id, 0, 1, 0, 0, 0, NULL, NULL, 0 FROM lines")
+        self.con.execute("INSERT OR IGNORE INTO pulse SELECT id, 0, 1, 0, 0, 0, NULL, NULL, 0, 0 FROM lines")
         for rule in self.memory.rules.values():
             if not rule.till:
                 self._set_basis(rule)

@@ -9,11 +9,10 @@ from functools import lru_cache
 
 from gateway import measures
 from gateway.model import Event, Role, TimeQuality
-from gateway.store.plan import Grid
+from gateway.store.plan import Grid, flag_names
 from gateway.windows import business_date
 
 EVENT_TYPE = "footfall.aggregate.v1"
-FLAG_NAMES = {1: "assumed", 2: "partial"}
 FACTS = (
     "z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
     " a.amount, a.watched_ms, a.base_ms, a.estimated_ins, a.estimated_outs, a.occupancy, a.occupancy_raw,"
@@ -54,7 +53,7 @@ class Facts:
 
     @property
     def flag_names(self) -> list[str]:
-        return [name for bit, name in FLAG_NAMES.items() if self.flags & bit]
+        return flag_names(self.flags)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gateway.model import Basis, LineRule, Member, Role
+from gateway.store.in_force import in_force
 from gateway.store.opening import Opening, Openings, load_openings
 from gateway.store.plan import Grid
 from gateway.windows import starts
@@ -33,6 +34,7 @@ class Line:
     watch_start_ms: int | None = None
     watch_end_ms: int | None = None
     since_ms: int = 0  # what is older was counted by another basis
+    sides: int = 0  # which of ins, outs and passes it has ever given
 
     @property
     def assumed(self) -> bool:
@@ -152,7 +154,12 @@ class Memory:
         self._load_lines()
         self.heads = {(row[0], row[1]): Head(*row) for row in self.con.execute("SELECT * FROM heads")}
         self._load_zones()
+        self.load_corrections()
         self.held = bool(self.con.execute("SELECT 1 FROM held LIMIT 1").fetchone())
+
+    def load_corrections(self) -> None:
+        """Those in force that a window not yet frozen can feel."""
+        self.corrections = in_force(self.con, self.frozen_ms)
 
     def _load_grids(self) -> None:
         rows = self.con.execute("SELECT size_s, from_ms, to_ms, base FROM grids ORDER BY from_ms, size_s")
@@ -166,7 +173,7 @@ class Memory:
         self.lines: dict[tuple[bool, str, str], Line] = {}
         rows = self.con.execute(
             "SELECT id, till, counter, line, period_ms, longest_ms, last_ms, newest_ms, quality,"
-            " watch_start_ms, watch_end_ms, since_ms FROM lines JOIN pulse ON line_id=id"
+            " watch_start_ms, watch_end_ms, since_ms, sides FROM lines JOIN pulse ON line_id=id"
         )
         for id_, till, counter, name, *pulse in rows:
             key = (bool(till), counter, name)
@@ -249,7 +256,7 @@ class Memory:
     def save_pulse(self, lines: Iterable[Line]) -> None:
         self.con.executemany(
             "UPDATE pulse SET period_ms=?, longest_ms=?, last_ms=?, newest_ms=?, quality=?, watch_start_ms=?,"
-            " watch_end_ms=? WHERE line_id=?",
+            " watch_end_ms=?, sides=? WHERE line_id=?",
             [
                 (
                     line.period_ms,
@@ -259,6 +266,7 @@ class Memory:
                     line.quality,
                     line.watch_start_ms,
                     line.watch_end_ms,
+                    line.sides,
                     line.id,
                 )
                 for line in lines

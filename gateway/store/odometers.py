@@ -237,7 +237,7 @@ def _store(batch: Batch, sight: Sight, start_ms: int, end_ms: int, total: int, p
         batch, line, start_ms, end_ms, sight.side, 0, figures_of(sight.side, persons), sight.quality, total
     )
     batch.soil(line, start_ms, end_ms)
-    batch.seen(line, end_ms, sight.quality)
+    batch.seen(line, end_ms, sight.quality, sight.side)
 
 
 def _before_first(batch: Batch, sight: Sight, head: Head) -> None:

@@ -14,6 +14,14 @@ COLUMNS = ("ins", "outs", "passes", "sales", "returns", "amount")
 
 SIDE_IN, SIDE_OUT, SIDE_PASSES, SIDE_RECEIPTS = 1, 2, 4, 8
 
+FLAG_ASSUMED, FLAG_PARTIAL, FLAG_CORRECTED = 1, 2, 4
+FLAGS = {FLAG_ASSUMED: "assumed", FLAG_PARTIAL: "partial", FLAG_CORRECTED: "corrected"}
+
+
+def flag_names(flags: int) -> list[str]:
+    """The words for a zone window's bits."""
+    return [name for bit, name in FLAGS.items() if flags & bit]
+
 
 def plus(first: Figures, second: Figures, sign: int = 1) -> Figures:
     a, b, c, d, e, f = first
@@ -86,7 +94,10 @@ class ClosedSummary:
 
 @dataclass(frozen=True, slots=True)
 class LineBooks:
-    """One line, one quantity: what was counted against where it is (semantics 6)."""
+    """One line, one quantity: what was counted against where it is (semantics 6).
+
+    `corrected`: what corrections in force put in place, less what they mask.
+    """
 
     line: str
     column: str
@@ -99,12 +110,13 @@ class LineBooks:
     open: int
     held: int
     expired: int
+    corrected: int = 0
 
     @property
     def imbalance(self) -> int:
         r = self.received - self.counted - self.replaced - self.refused
-        c = self.counted - self.closed - self.restating - self.open - self.held - self.expired
-        return abs(r) + abs(c)
+        where = self.closed + self.restating + self.open + self.held + self.expired
+        return abs(r) + abs(self.counted + self.corrected - where)
 
 
 @dataclass(frozen=True, slots=True)

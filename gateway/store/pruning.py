@@ -7,6 +7,7 @@ import sqlite3
 from gateway.model import Stamp
 from gateway.store.batch import EXPIRED, LEDGER_ADD
 from gateway.store.books import CURRENT_SUMS
+from gateway.store.corrections import freeze
 from gateway.store.memory import DAY_MS, FAR_MS, Memory
 from gateway.windows import floor_ms
 
@@ -29,6 +30,7 @@ def prune(con: sqlite3.Connection, memory: Memory, now: Stamp, *, short: bool = 
     edge_ms = _freezable(con, memory, now.wall_ms - (1 if short else memory.plan.readings_days) * DAY_MS)
     removed = 0
     if edge_ms > memory.frozen_ms:
+        freeze(con, memory.frozen_ms, edge_ms, memory.longest_short_ms())
         con.execute("UPDATE meta SET value=? WHERE name='frozen_ms'", (str(edge_ms),))
         removed = con.execute(
             "DELETE FROM readings WHERE start_ms<:edge AND end_ms<=:edge AND long IN (0, 1)",
@@ -38,6 +40,7 @@ def prune(con: sqlite3.Connection, memory: Memory, now: Stamp, *, short: bool = 
         con.execute("DELETE FROM coverage WHERE end_ms<?", (edge_ms,))
         con.execute("DELETE FROM jumps WHERE end_ms<=?", (edge_ms,))
         memory.frozen_ms = edge_ms
+        memory.load_corrections()
     return removed + _expire(con, memory, _oldest_kept(con, memory, now, short))
 
 

@@ -11,16 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from gateway import measures
+from gateway.amendments import Correction
 from gateway.errors import StoreError
 from gateway.model import Interval, Role, TimeQuality
 from gateway.store import outbox
-from gateway.store.aggregates import FLAGS
 from gateway.store.books import books
+from gateway.store.corrections import kept, window_sums
 from gateway.store.coverage import gaps
+from gateway.store.in_force import touching
 from gateway.store.memory import Line, Memory, Plans, Zone
 from gateway.store.opening import Openings
-from gateway.store.plan import NOTHING, Books, Figures, Grid, LineTotals, Pending, ZoneLive
-from gateway.store.readings import Sums, window_sums
+from gateway.store.plan import (
+    FLAG_CORRECTED,
+    NOTHING,
+    Books,
+    Figures,
+    Grid,
+    LineTotals,
+    Pending,
+    ZoneLive,
+    flag_names,
+)
+from gateway.store.readings import Sums
 from gateway.store.schema import FILE
 from gateway.store.schema import reader as connect
 from gateway.store.sums import LineWindow, ZoneSum
@@ -189,6 +201,11 @@ class Reader:
         with self._reading() as con:
             return sorted({grid.size_s for grid in Memory(con).grids})
 
+    def corrections(self) -> list[Correction]:
+        """All that were ever made, undone ones too, in the order of their making."""
+        with self._reading() as con:
+            return kept(con)
+
     def poison(self) -> int:
         with self._reading() as con:
             return int(con.execute("SELECT count(*) FROM poison").fetchone()[0])
@@ -224,7 +241,7 @@ def _shown(plan: Grid, row: dict[str, Any]) -> dict[str, Any]:
         **row,
         "business_date": business_date(row["start_ms"], plan.timezone, plan.day_start_min).isoformat(),
         "completeness": complete,
-        "flags": [name for bit, name in FLAGS.items() if row["flags"] & bit],
+        "flags": flag_names(row["flags"]),
         "time_quality": list(TimeQuality)[row.pop("quality")].value,
     }
 
@@ -268,7 +285,9 @@ def _live(
         flags |= row[12]
     span = (through, max(now_ms, through + 1))
     if span not in known:  # zones that are closed equally far share one look at the readings
-        known[span] = window_sums(con, *span, size_s, memory.longest_short_ms())
+        known[span] = window_sums(con, *span, size_s, memory.longest_short_ms(), memory.corrections)
+    if any(touching(memory.corrections, member.line_id, *span) for member in zone.at(through).members):
+        flags |= FLAG_CORRECTED
     open_sum = _open_sum(con, zone, size_s, through, known[span])
     change = open_sum.ins - open_sum.outs
     members = zone.versions[-1].members
@@ -293,7 +312,7 @@ def _live(
         estimated_ins=total.estimated_ins + open_sum.estimated_ins,
         estimated_outs=total.estimated_outs + open_sum.estimated_outs,
         quality=list(TimeQuality)[max(total.quality, open_sum.quality)].value,
-        flags=tuple(name for bit, name in FLAGS.items() if flags & bit),
+        flags=tuple(flag_names(flags)),
         has_tills=any(member.role is Role.TILL for member in members),
         has_passing=any(member.role is Role.PASSING for member in members),
     )

@@ -72,7 +72,7 @@ def book_event(
         batch.con.execute(REPLACE, (*figures, quality, *where))
         batch.replace(line, figures, old)
     batch.soil(line, start_ms, end_ms)
-    batch.seen(line, end_ms, quality)
+    batch.seen(line, end_ms, quality, side)
 
 
 def book_delta(
@@ -87,7 +87,7 @@ def book_delta(
     elif not _book_among(batch, line, start_ms, end_ms, side, figures, quality):
         return
     batch.soil(line, start_ms, end_ms)
-    batch.seen(line, end_ms, quality)
+    batch.seen(line, end_ms, quality, side)
 
 
 def neighbours(con: sqlite3.Connection, line: Line, start_ms: int, end_ms: int, side: int) -> list[Stored]:
@@ -146,17 +146,21 @@ def sums_sql(one_line: bool = False) -> str:
     return f"SELECT line_id, {', '.join(parts)}, max(quality) FROM ({ranges}) GROUP BY line_id"
 
 
-SUMS = sums_sql()
+SUMS, SUMS_OF_ONE = sums_sql(), sums_sql(one_line=True)
 Sums = dict[int, tuple[int, ...]]  # line → 6 figures, 3 estimated, quality
 
 
-def window_sums(con: sqlite3.Connection, lo_ms: int, hi_ms: int, size_s: int, back_ms: int) -> Sums:
-    """What every line counted in `[lo, hi)`, shared out exactly (semantics 2)."""
+def raw_sums(
+    con: sqlite3.Connection, lo_ms: int, hi_ms: int, size_s: int, back_ms: int, line_id: int | None = None
+) -> Sums:
+    """What every line, or one, counted in `[lo, hi)`, shared out exactly (semantics 2)."""
     binds = {
         "lo": lo_ms,
         "hi": hi_ms,
         "back": back_ms,
         "far": MAX_INTERVAL_MS,
         "estimated": size_s * 1000,
+        "line": line_id,
     }
-    return {row[0]: row[1:] for row in con.execute(SUMS, binds)}
+    statement = SUMS if line_id is None else SUMS_OF_ONE
+    return {row[0]: row[1:] for row in con.execute(statement, binds)}

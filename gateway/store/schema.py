@@ -137,7 +137,33 @@ CREATE TABLE zone_hours (zone_id INTEGER NOT NULL, from_ms INTEGER NOT NULL, hou
   PRIMARY KEY (zone_id, from_ms)) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[tuple[str, str], ...] = (("first", FIRST), ("second", SECOND), ("opening", OPENING))
+# what people entered in place of what was counted; `masked_…`: of what it hides, the part whose readings may
+# be pruned; `sides`: which of ins, outs and passes a line has ever given; `why`: for what a revision is made
+CORRECTIONS = """
+CREATE TABLE corrections (
+  id TEXT PRIMARY KEY, line_id INTEGER NOT NULL REFERENCES lines, start_ms INTEGER NOT NULL,
+  end_ms INTEGER NOT NULL, side INTEGER NOT NULL CHECK (side BETWEEN 1 AND 7),
+  ins INTEGER NOT NULL CHECK (ins BETWEEN 0 AND 1000000000),
+  outs INTEGER NOT NULL CHECK (outs BETWEEN 0 AND 1000000000),
+  passes INTEGER NOT NULL CHECK (passes BETWEEN 0 AND 1000000000),
+  reason TEXT NOT NULL, by TEXT NOT NULL, made_ms INTEGER NOT NULL, undone_ms INTEGER,
+  undone_by TEXT NOT NULL DEFAULT '', undone_reason TEXT NOT NULL DEFAULT '',
+  masked_ins INTEGER NOT NULL DEFAULT 0, masked_outs INTEGER NOT NULL DEFAULT 0,
+  masked_passes INTEGER NOT NULL DEFAULT 0, CHECK (end_ms - start_ms BETWEEN 1 AND 2678400000)) STRICT;
+CREATE UNIQUE INDEX corrections_in_force ON corrections (line_id, start_ms) WHERE undone_ms IS NULL;
+ALTER TABLE dirty ADD COLUMN why TEXT NOT NULL DEFAULT '';
+ALTER TABLE pulse ADD COLUMN sides INTEGER NOT NULL DEFAULT 0;
+UPDATE pulse SET sides=s.sides FROM (SELECT line_id, max(side&1)|max(side&2)|max(side&4) AS sides FROM
+  (SELECT line_id, side FROM readings UNION ALL SELECT line_id, side FROM heads) GROUP BY line_id) AS s
+  WHERE s.line_id=pulse.line_id;
+"""
+
+MIGRATIONS: tuple[tuple[str, str], ...] = (
+    ("first", FIRST),
+    ("second", SECOND),
+    ("opening", OPENING),
+    ("corrections", CORRECTIONS),
+)
 
 
 def connect(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from gateway.model import Role
 from gateway.store.memory import ZoneMember
@@ -29,6 +29,10 @@ class LineWindow:
     def facts(self) -> tuple[int | None, ...]:
         """What makes a revision when it differs."""
         return (*self.till(), *self.crossed())
+
+    def row(self) -> tuple[int | None, ...]:
+        """All but the revision, as the table has it."""
+        return astuple(self)[1:]
 
     def till(self) -> tuple[int, ...]:
         return self.sales, self.returns, self.amount

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
+import os
 import socket
 import stat
 import sys
@@ -118,7 +120,7 @@ async def test_replace_counter_says_what_begins_anew(tmp_path: Path) -> None:
         done = await asyncio.to_thread(run_beside, tmp_path, "replace-counter", "door", "--serial", "S-9")
     assert done.exit_code == 0
     assert "door: 2 registers begin anew" in done.stdout
-    assert asked_for == [{"counter": "door", "serial": "S-9"}]
+    assert asked_for == [{"counter": "door", "serial": "S-9", "by": getpass.getuser()}]
     assert run_beside(tmp_path, "replace-counter", "door").exit_code == 1  # no daemon
 
 
@@ -197,6 +199,20 @@ async def test_registered_commands_get_their_arguments(tmp_path: Path) -> None:
         server.register_stream("count", count)
         assert await asked(tmp_path, "echo", {"word": "hei"}) == [{"said": "hei"}]
         assert await asked(tmp_path, "count", {"to": 3}) == [{"number": number} for number in range(3)]
+
+
+async def test_who_asks_is_what_the_kernel_says(tmp_path: Path) -> None:
+    """Only root may name another, as under sudo; nobody may name themselves."""
+
+    async def who(args: Mapping[str, Any]) -> Any:
+        return args["by"]
+
+    me = getpass.getuser()
+    async with ControlServer(tmp_path, FakeHealth(), FakeIngest()) as server:
+        server.register("who", who)
+        assert await asked(tmp_path, "who", {"by": "somebody else"}) == [me]
+        named = f"anna ({me})" if os.geteuid() == 0 else me
+        assert await asked(tmp_path, "who", {"for": "anna"}) == [named]
 
 
 @pytest.mark.parametrize(
