@@ -10,6 +10,10 @@ from gateway import __version__
 
 COMMANDS = {
     "audit": ("gateway.commands.audit", "The books: exit 1 if they do not balance."),
+    "calibrate": (
+        "gateway.commands.calibrate",
+        "Put a door's calibration factor in force, list them, end one.",
+    ),
     "check": ("gateway.commands.check", "Validate a configuration without opening anything."),
     "correct": (
         "gateway.commands.correct",

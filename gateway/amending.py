@@ -1,11 +1,11 @@
-"""What people say afterwards, asked over the control socket: corrections."""
+"""What people say afterwards, asked over the control socket: corrections and calibrations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.amendments import Correction
+from gateway.amendments import Correction, LineFactor
 from gateway.clock import Clock
 from gateway.control import ControlServer
 from gateway.errors import EntryRefused
@@ -26,6 +26,19 @@ def offer(control: ControlServer, store: Store, clock: Clock, stir: Callable[[],
         stir()
         return undone
 
+    async def calibrate(args: Mapping[str, Any]) -> LineFactor:
+        put = await store.calibrate(line_factor(args), clock.stamp())
+        stir()
+        return put
+
+    async def end_calibration(args: Mapping[str, Any]) -> LineFactor:
+        to_ms = None if args.get("to_ms") is None else _whole(args, "to_ms")
+        ended = await store.end_calibration(_whole(args, "version"), _text(args, "by"), clock.stamp(), to_ms)
+        stir()
+        return ended
+
+    control.register("calibrate", calibrate)
+    control.register("end-calibration", end_calibration)
     control.register("correct", correct)
     control.register("undo-correction", undo)
 
@@ -43,6 +56,26 @@ def correction(args: Mapping[str, Any]) -> Correction:
         reason=_text(args, "reason"),
         by=_text(args, "by"),
     )
+
+
+def line_factor(args: Mapping[str, Any]) -> LineFactor:
+    """One as it came in JSON. Raises EntryRefused naming the key."""
+    return LineFactor(
+        line=_text(args, "line"),
+        side=_text(args, "side"),
+        factor=_number(args, "factor"),
+        error=_number(args, "error"),
+        from_ms=None if args.get("from_ms") is None else _whole(args, "from_ms"),
+        source=str(args.get("source") or ""),
+        by=_text(args, "by"),
+    )
+
+
+def _number(args: Mapping[str, Any], key: str) -> float:
+    value = args.get(key)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise EntryRefused(f"{key}: missing, or no number")
+    return float(value)
 
 
 def _text(args: Mapping[str, Any], key: str) -> str:

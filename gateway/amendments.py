@@ -35,3 +35,25 @@ class Correction:
         """What makes it the same correction when its id comes again."""
         span = (self.line, self.start_ms, self.end_ms)
         return (*span, self.ins, self.outs, self.passes, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class LineFactor:
+    """Persons for each one counted on a side of a line, from an instant on; what is counted stays as it is.
+
+    `error`: relative standard error of the factor. `from_ms` None: from the next window on. The store gives
+    the `version`; `to_ms` is where it was ended, and one that ended where it began never held.
+    """
+
+    line: str
+    side: str  # in, out, passes
+    factor: float
+    error: float
+    from_ms: int | None = None
+    source: str = ""
+    by: str = ""
+    version: int = 0
+    made_ms: int = 0
+    to_ms: int | None = None
+    ended_ms: int | None = None
+    ended_by: str = ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway import measures
 from gateway.health.snapshot import rfc3339
+from gateway.measures.calibrated import rate_basis
 from gateway.model import Role
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def aggregate(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
     """A zone's window in the shape of an event's data; `closed` is when this revision was written."""
     complete = row["completeness"]
     conversion, capture = ratios(row, place)
+    calibrated = row.get("calibrated")
     return {
         "site": place.site,
         "zone": row["zone"],
@@ -57,6 +59,7 @@ def aggregate(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
         "currency": place.currency,
         "completeness": None if complete is None else round(complete, measures.DIGITS),
         **{name: row[name] for name in AFTER},
+        "calibration": calibrated and calibrated.to_json(),
         "conversion": conversion.to_json(),
         "capture_rate": capture.to_json(),
         "closed": rfc3339(row["closed_ms"]),
@@ -66,11 +69,12 @@ def aggregate(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
 def ratios(row: Mapping[str, Any], place: Place) -> tuple[measures.Ratio, measures.Ratio]:
     """Conversion and capture rate of a row's sums, unknown where too little was watched."""
     roles = place.roles.get(row["zone"], frozenset())
+    of = rate_basis(row["ins"], row["passersby"], row.get("calibrated"))
     conversion = capture = measures.unknown(measures.NOT_CONFIGURED)
     if Role.ENTRANCE in roles and Role.TILL in roles:
-        conversion = measures.conversion(row["sales"], row["ins"])
+        conversion = measures.conversion(row["sales"], of.entries, s_k=of.s_entries)
     if Role.ENTRANCE in roles and Role.PASSING in roles:
-        capture = measures.capture_rate(row["ins"], row["passersby"])
+        capture = measures.capture_rate(of.entries, of.passersby, of.s_capture)
     least, complete = place.min_completeness, row["completeness"]
     return measures.gate(conversion, complete, least), measures.gate(capture, complete, least)
 

@@ -53,6 +53,7 @@ class ZoneHealth:
     estimated_outs: int = 0
     flags: tuple[str, ...] = ()
     opening: OpeningHealth | None = None  # None: no hours are set
+    calibration: Mapping[str, float] | None = None  # version, ins, outs, passersby; None: not calibrated
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from gateway.health.snapshot import (
     ZoneHealth,
     to_json,
 )
+from gateway.measures.calibrated import rate_basis
 
 if TYPE_CHECKING:
     from gateway.clock import Clock
@@ -188,11 +189,15 @@ class HealthSource:
     def _zone(self, live: ZoneLive, opens: OpeningHealth | None) -> ZoneHealth:
         least = self._config.windows.min_completeness
         conversion = capture = measures.unknown(measures.NOT_CONFIGURED)
+        of = rate_basis(live.ins, live.passersby, live.calibrated)
         if live.has_tills:
-            conversion = measures.gate(measures.conversion(live.sales, live.ins), live.completeness, least)
+            rate = measures.conversion(live.sales, of.entries, s_k=of.s_entries)
+            conversion = measures.gate(rate, live.completeness, least)
         if live.has_passing:
-            capture = measures.gate(measures.capture_rate(live.ins, live.passersby), live.completeness, least)
+            rate = measures.capture_rate(of.entries, of.passersby, of.s_capture)
+            capture = measures.gate(rate, live.completeness, least)
         shared = {name: getattr(live, name) for name in _SAME}
+        shared["calibration"] = live.calibrated and live.calibrated.to_json()
         return ZoneHealth(**shared, conversion=conversion, capture_rate=capture, opening=opens)
 
     def _link(self, link: Link) -> LinkHealth:

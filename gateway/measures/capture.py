@@ -6,17 +6,21 @@ One person may pass and enter several times, so shares of several stores may add
 from __future__ import annotations
 
 from gateway.measures.converting import PHI_START
-from gateway.measures.intervals import poisson_ratio, wilson
+from gateway.measures.intervals import poisson_ratio, widened, wilson
 from gateway.measures.ratios import MALL_SHARE, NO_DENOMINATOR, PASSERSBY, RATIO_GT_1, Ratio, unknown
 
 
-def capture_rate(entries: int, passersby: int) -> Ratio:
-    """Store entries per passage at the front, both directions. Binomial: who enters has passed."""
+def capture_rate(entries: float, passersby: float, s_k: float = 0.0) -> Ratio:
+    """Store entries per passage at the front, both directions. Binomial: who enters has passed.
+
+    `s_k`: relative standard error of the calibration of both together.
+    """
     if passersby <= 0:
         return unknown(NO_DENOMINATOR)
-    if entries > passersby:
-        return Ratio(entries / passersby, *poisson_ratio(entries, passersby), PASSERSBY, flags=(RATIO_GT_1,))
-    return Ratio(entries / passersby, *wilson(entries, passersby), PASSERSBY)
+    value, above = entries / passersby, entries > passersby
+    interval = poisson_ratio(entries, passersby) if above else wilson(entries, passersby)
+    flags = (RATIO_GT_1,) if above else ()
+    return Ratio(value, *widened(value, *interval, s_k), PASSERSBY, flags=flags)
 
 
 def mall_share(entries: int, mall_visitors: int, phi: float = PHI_START) -> Ratio:

@@ -32,6 +32,19 @@ def log_interval(value: float, relative_variance: float) -> Interval:
     return value / factor, value * factor
 
 
+def widened(value: float, low: float, high: float, s_k: float) -> Interval:
+    """An interval of a ratio whose sums were calibrated: both errors, unrelated, on the log scale.
+
+    `s_k >= 0`: relative standard error of the calibration. A limit at 0 stays there.
+    """
+    if not s_k:
+        return low, high
+    extra = (Z_95 * s_k) ** 2
+    below = value / math.exp(math.sqrt(math.log(value / low) ** 2 + extra)) if low > 0 else low
+    above = math.sqrt(math.log(high / value) ** 2 + extra) if value > 0 else math.sqrt(extra)
+    return below, (value or high) * math.exp(above)
+
+
 def clopper_pearson(hits: int, trials: int) -> Interval:
     """Of a binomial share, at least 95 %: for those who ask for a guarantee. Wider than Wilson's."""
     low = beta_quantile(0.025, hits, trials - hits + 1) if hits else 0.0

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.amendments import Correction
+from gateway.amendments import Correction, LineFactor
 from gateway.errors import StoreError
 from gateway.model import Adopted, Event, LineRule, Parcel, Receipt, Stamp, ZoneSpec
-from gateway.store import correcting, outbox
+from gateway.store import calibrating, correcting, outbox
 from gateway.store.aggregates import Closer
 from gateway.store.configuring import Configurer, Wanted
 from gateway.store.memory import Memory
@@ -169,6 +169,21 @@ class Store:
     async def undo_correction(self, id_: str, reason: str, by: str, now: Stamp) -> Correction:
         """What was counted stands again; undone once more it stays as it is. Raises EntryRefused."""
         return await self._write(lambda: correcting.undo(self._con, self._memory, id_, reason, by, now), now)
+
+    async def calibrate(self, factor: LineFactor, now: Stamp) -> LineFactor:
+        """Put a factor in force: the answer has its version. Closed windows it reaches back to are restated.
+
+        The same again as the newest of its line and side changes nothing. Raises EntryRefused.
+        """
+        return await self._write(lambda: calibrating.calibrate(self._con, self._memory, factor, now), now)
+
+    async def end_calibration(
+        self, version: int, by: str, now: Stamp, to_ms: int | None = None
+    ) -> LineFactor:
+        """Not calibrated any more from `to_ms` on (None: the next window). Raises EntryRefused."""
+        return await self._write(
+            lambda: calibrating.end(self._con, self._memory, version, to_ms, by, now), now
+        )
 
     async def prune(self, now: Stamp) -> int:
         """Make room; returns rows removed."""

@@ -33,12 +33,12 @@ def correct(con: sqlite3.Connection, memory: Memory, wanted: Correction, now: St
         if before.content != wanted.content:
             raise EntryConflict(f"id: {wanted.id} was used before for another correction")
         return before
-    line = _line(memory, wanted.line)
+    line = find_line(memory, wanted.line)
     _refuse_time(memory, wanted.start_ms, wanted.end_ms, now)
     _refuse_counts(memory, line, wanted)
     check_text("reason", wanted.reason)
     for other in kept(con, OVERLAPPING, line.id, wanted.end_ms, wanted.start_ms):
-        span = f"{_utc(other.start_ms)} to {_utc(other.end_ms)}"
+        span = f"{utc(other.start_ms)} to {utc(other.end_ms)}"
         raise EntryRefused(f"from: {other.id} is in force for {wanted.line} from {span}; undo it first")
     side = sum(bit for bit, count in _counts(wanted) if count is not None)
     counts = [count or 0 for _, count in _counts(wanted)]
@@ -55,11 +55,11 @@ def undo(con: sqlite3.Connection, memory: Memory, id_: str, reason: str, by: str
     if found[0].undone_ms is not None:
         return found[0]
     check_text("reason", reason)
-    _refuse_doubt(now)
+    refuse_doubt(now)
     if found[0].start_ms < memory.frozen_ms:
-        raise EntryRefused(f"id: {id_} begins before {_utc(memory.frozen_ms)}: those windows are final")
+        raise EntryRefused(f"id: {id_} begins before {utc(memory.frozen_ms)}: those windows are final")
     con.execute(UNDO, (now.wall_ms, by, reason, id_))
-    return _in_effect(con, memory, _line(memory, found[0].line), id_, now)
+    return _in_effect(con, memory, find_line(memory, found[0].line), id_, now)
 
 
 def _in_effect(con: sqlite3.Connection, memory: Memory, line: Line, id_: str, now: Stamp) -> Correction:
@@ -72,7 +72,7 @@ def _in_effect(con: sqlite3.Connection, memory: Memory, line: Line, id_: str, no
     return correction
 
 
-def _line(memory: Memory, ref: str) -> Line:
+def find_line(memory: Memory, ref: str) -> Line:
     """A counter's line that is or was configured."""
     counter, _, name = ref.partition("/")
     for line in memory.by_id.values():
@@ -83,21 +83,30 @@ def _line(memory: Memory, ref: str) -> Line:
     raise EntryRefused(f"line: no line {ref} has ever counted here; there is {', '.join(known) or 'none'}")
 
 
-def _refuse_doubt(now: Stamp) -> None:
+def sides_of(memory: Memory, line: Line) -> int:
+    """Which of ins, outs and passes it has ever counted; 0: nothing yet."""
+    sides = line.sides
+    for owner, bit in memory.heads:
+        sides |= bit if owner == line.id else 0
+    return sides
+
+
+def refuse_doubt(now: Stamp) -> None:
+    """What is entered begins or ends at a moment: wait until one is believed."""
     if not now.trusted:
-        raise EntryRefused("the clock is not believed yet: correct what was counted when it is")
+        raise EntryRefused("the clock is not believed yet: enter it when it is")
 
 
 def _refuse_time(memory: Memory, start_ms: int, end_ms: int, now: Stamp) -> None:
-    _refuse_doubt(now)
+    refuse_doubt(now)
     if end_ms <= start_ms:
         raise EntryRefused("to: must lie after from")
     if end_ms - start_ms > MAX_INTERVAL_MS:
         raise EntryRefused("to: a correction spans 31 days at most")
     if end_ms > now.wall_ms:
-        raise EntryRefused(f"to: {_utc(end_ms)} is not over yet")
+        raise EntryRefused(f"to: {utc(end_ms)} is not over yet")
     if start_ms < memory.frozen_ms:
-        raise EntryRefused(f"from: windows before {_utc(memory.frozen_ms)} are final")
+        raise EntryRefused(f"from: windows before {utc(memory.frozen_ms)} are final")
 
 
 def _counts(wanted: Correction) -> Iterator[tuple[int, int | None]]:
@@ -106,9 +115,7 @@ def _counts(wanted: Correction) -> Iterator[tuple[int, int | None]]:
 
 def _refuse_counts(memory: Memory, line: Line, wanted: Correction) -> None:
     """No side at all, one that the line does not have, or more people than could have passed."""
-    sides = line.sides
-    for owner, bit in memory.heads:
-        sides |= bit if owner == line.id else 0
+    sides = sides_of(memory, line)
     told = {bit: count for bit, count in _counts(wanted) if count is not None}
     if not told:
         raise EntryRefused("ins, outs or passes: say how many")
@@ -132,5 +139,5 @@ def check_text(key: str, text: str) -> None:
         raise EntryRefused(f"{key}: say why, in 1 to {LONGEST_TEXT} characters")
 
 
-def _utc(at_ms: int) -> str:
+def utc(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

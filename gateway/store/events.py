@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from gateway import measures
+from gateway.measures.calibrated import Calibrated, rate_basis
 from gateway.model import Event, Role, TimeQuality
 from gateway.store.plan import Grid, flag_names
 from gateway.windows import business_date
@@ -16,7 +17,8 @@ EVENT_TYPE = "footfall.aggregate.v1"
 FACTS = (
     "z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
     " a.amount, a.watched_ms, a.base_ms, a.estimated_ins, a.estimated_outs, a.occupancy, a.occupancy_raw,"
-    " a.flags, a.quality, a.lines, a.reason, a.closed_ms"
+    " a.flags, a.quality, a.lines, a.reason, a.closed_ms, a.calibration, a.cal_ins, a.cal_outs,"
+    " a.cal_passersby, a.cal_ins_ppm, a.cal_passersby_ppm"
 )
 
 
@@ -46,6 +48,19 @@ class Facts:
     lines: str
     reason: str
     closed_ms: int
+    calibration: int | None
+    cal_ins: int
+    cal_outs: int
+    cal_passersby: int
+    cal_ins_ppm: int
+    cal_passersby_ppm: int
+
+    @property
+    def calibrated(self) -> Calibrated | None:
+        if self.calibration is None:
+            return None
+        counts = (self.cal_ins, self.cal_outs, self.cal_passersby)
+        return Calibrated(self.calibration, *counts, self.cal_ins_ppm, self.cal_passersby_ppm)
 
     @property
     def completeness(self) -> float | None:
@@ -82,12 +97,12 @@ def roles(lines: str) -> frozenset[str]:
 
 def ratios(facts: Facts, min_completeness: float) -> tuple[measures.Ratio, measures.Ratio]:
     """(conversion, capture rate); unknown with a reason where there is too little to say."""
-    has = roles(facts.lines)
+    has, of = roles(facts.lines), rate_basis(facts.ins, facts.passersby, facts.calibrated)
     convert, capture = measures.unknown(measures.NOT_CONFIGURED), measures.unknown(measures.NOT_CONFIGURED)
     if Role.ENTRANCE in has and Role.TILL in has:
-        convert = measures.conversion(facts.sales, facts.ins)
+        convert = measures.conversion(facts.sales, of.entries, s_k=of.s_entries)
     if Role.ENTRANCE in has and Role.PASSING in has:
-        capture = measures.capture_rate(facts.ins, facts.passersby)
+        capture = measures.capture_rate(of.entries, of.passersby, of.s_capture)
     complete = facts.completeness
     return measures.gate(convert, complete, min_completeness), measures.gate(
         capture, complete, min_completeness
@@ -115,7 +130,7 @@ def render(facts: Facts, place: Place, *, replayed: bool = False) -> Event:
 
 def _data(facts: Facts, place: Place, start: str) -> dict[str, object]:
     grid = place.grid
-    complete = facts.completeness
+    complete, calibrated = facts.completeness, facts.calibrated
     conversion, capture = ratios(facts, grid.min_completeness)
     data: dict[str, object] = {
         "site": grid.site,
@@ -141,6 +156,7 @@ def _data(facts: Facts, place: Place, start: str) -> dict[str, object]:
         "estimated_outs": facts.estimated_outs,
         "time_quality": list(TimeQuality)[facts.quality].value,
         "flags": facts.flag_names,
+        "calibration": None if calibrated is None else calibrated.to_json(),
         "conversion": conversion.to_json(),
         "capture_rate": capture.to_json(),
     }

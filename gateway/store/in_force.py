@@ -1,4 +1,4 @@
-"""Corrections in force, as sums need them: by line, with the part of time they speak for."""
+"""What people said and is in force, as sums need it: corrections by line, factors by line and side."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ class InForce:
         return tuple(share(count, self.start_ms, self.end_ms, low, high) for count in self.persons)
 
 
+FACTORS = (
+    "SELECT line_id, side, version, from_ms, to_ms, factor_ppm, error_ppm FROM calibrations"
+    " WHERE to_ms IS NULL OR to_ms>from_ms ORDER BY version DESC"
+)
+
 ByLine = Mapping[int, Sequence[InForce]]
 
 
@@ -50,3 +55,39 @@ def in_force(con: sqlite3.Connection, since_ms: int = 0) -> dict[int, list[InFor
 def touching(corrections: ByLine, line_id: int, lo_ms: int, hi_ms: int) -> list[InForce]:
     """Those of a line that speak for a part of `[lo, hi)`."""
     return [one for one in corrections.get(line_id, ()) if one.start_ms < hi_ms and one.end_ms > lo_ms]
+
+
+def told(corrections: ByLine, line_id: int, lo_ms: int, hi_ms: int) -> tuple[int, int, int]:
+    """Ins, outs and passes of a line in `[lo, hi)` that a person entered."""
+    parts = [one.put(lo_ms, hi_ms) for one in touching(corrections, line_id, lo_ms, hi_ms)]
+    return sum(one[0] for one in parts), sum(one[1] for one in parts), sum(one[2] for one in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """Of one side of a line; millionths."""
+
+    version: int
+    from_ms: int
+    to_ms: int | None
+    ppm: int
+    error_ppm: int
+
+
+Factors = Mapping[tuple[int, int], Sequence[Factor]]  # (line, side) → newest version first
+
+
+def load_factors(con: sqlite3.Connection) -> dict[tuple[int, int], list[Factor]]:
+    """All that ever held; one that was ended where it began never did."""
+    found: dict[tuple[int, int], list[Factor]] = {}
+    for line_id, side, *rest in con.execute(FACTORS):
+        found.setdefault((line_id, side), []).append(Factor(*rest))
+    return found
+
+
+def factor_at(factors: Factors, line_id: int, side: int, at_ms: int) -> Factor | None:
+    """The newest version that has begun decides; once that is ended nothing is calibrated."""
+    for factor in factors.get((line_id, side), ()):
+        if factor.from_ms <= at_ms:
+            return factor if factor.to_ms is None or at_ms < factor.to_ms else None
+    return None

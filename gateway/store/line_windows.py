@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from gateway.model import Stamp
 from gateway.store.corrections import vouched_ms, window_sums
 from gateway.store.coverage import watched_ms
-from gateway.store.in_force import touching
+from gateway.store.in_force import told, touching
 from gateway.store.memory import Memory
 from gateway.store.plan import ClosedSummary
 from gateway.store.readings import Sums
@@ -71,6 +71,10 @@ class LineWindows:
 
     def corrected(self, line_id: int, start_ms: int, end_ms: int) -> bool:
         return bool(touching(self.memory.corrections, line_id, start_ms, end_ms))
+
+    def told(self, line_id: int, size_s: int, start_ms: int) -> tuple[int, int, int]:
+        """What of a window's ins, outs and passes a person entered."""
+        return told(self.memory.corrections, line_id, start_ms, start_ms + size_s * 1000)
 
     def watched(self, line_id: int, spans: Iterable[tuple[int, int]]) -> int | None:
         """None for a line whose silence says nothing: an event line without heartbeats.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gateway.model import Basis, LineRule, Member, Role
-from gateway.store.in_force import in_force
+from gateway.store.in_force import Factors, in_force, load_factors
 from gateway.store.opening import Opening, Openings, load_openings
 from gateway.store.plan import Grid
 from gateway.windows import starts
@@ -155,11 +155,15 @@ class Memory:
         self.heads = {(row[0], row[1]): Head(*row) for row in self.con.execute("SELECT * FROM heads")}
         self._load_zones()
         self.load_corrections()
+        self.load_factors()
         self.held = bool(self.con.execute("SELECT 1 FROM held LIMIT 1").fetchone())
 
     def load_corrections(self) -> None:
         """Those in force that a window not yet frozen can feel."""
         self.corrections = in_force(self.con, self.frozen_ms)
+
+    def load_factors(self) -> None:
+        self.factors: Factors = load_factors(self.con)
 
     def _load_grids(self) -> None:
         rows = self.con.execute("SELECT size_s, from_ms, to_ms, base FROM grids ORDER BY from_ms, size_s")

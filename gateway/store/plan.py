@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.measures.calibrated import Calibrated
 from gateway.model import MAX_COUNT, MAX_MONEY_MINOR
 
 # ins, outs, passes, sales, returns, amount: the columns of a reading, of the ledger and of a line window.
@@ -174,6 +175,7 @@ class ZoneLive:
     flags: tuple[str, ...]
     has_tills: bool
     has_passing: bool
+    calibrated: Calibrated | None = None
 
 
 @dataclass(frozen=True, slots=True)

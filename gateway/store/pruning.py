@@ -56,7 +56,8 @@ def _freezable(con: sqlite3.Connection, memory: Memory, wanted_ms: int) -> int:
     if memory.held or con.execute("SELECT 1 FROM held LIMIT 1").fetchone():
         return 0
     edges = con.execute(
-        "SELECT (SELECT min(start_ms) FROM dirty), (SELECT min(day_ms) FROM drift), (SELECT min(through_ms)"
+        "SELECT (SELECT min(start_ms) FROM dirty), (SELECT min(day_ms) FROM drift), (SELECT min(next_ms)"
+        " FROM recalibrate), (SELECT min(through_ms)"
         " FROM closed JOIN grids USING (size_s) WHERE to_ms IS NULL OR through_ms<to_ms)"
     ).fetchone()
     return floor_ms(min([wanted_ms, *(edge for edge in edges if edge is not None)]), COARSE_S)

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from gateway import measures
-from gateway.amendments import Correction
+from gateway.amendments import Correction, LineFactor
 from gateway.errors import StoreError
+from gateway.measures.calibrated import Calibrated, together
 from gateway.model import Interval, Role, TimeQuality
-from gateway.store import outbox
+from gateway.store import calibrating, outbox
 from gateway.store.books import books
+from gateway.store.calibrated import CalibratedSum
 from gateway.store.corrections import kept, window_sums
 from gateway.store.coverage import gaps
-from gateway.store.in_force import touching
+from gateway.store.in_force import told, touching
 from gateway.store.memory import Line, Memory, Plans, Zone
 from gateway.store.opening import Openings
 from gateway.store.plan import (
@@ -41,7 +43,8 @@ from gateway.windows import business_date, day_of
 AGGREGATES = (
     "SELECT z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
     " a.amount AS amount_minor, a.watched_ms, a.base_ms, a.estimated_ins, a.estimated_outs, a.occupancy,"
-    " a.occupancy_raw, a.flags, a.quality, a.lines, a.reason, a.closed_ms, max(a.revision) FROM"
+    " a.occupancy_raw, a.flags, a.quality, a.lines, a.reason, a.closed_ms, a.calibration, a.cal_ins,"
+    " a.cal_outs, a.cal_passersby, a.cal_ins_ppm, a.cal_passersby_ppm, max(a.revision) FROM"
     " zone_aggregates a"
     " JOIN zones z ON z.id=a.zone_id WHERE (:zone IS NULL OR z.zone=:zone)"
     " AND (a.size_s=:size OR :size IS NULL AND EXISTS (SELECT 1 FROM grids g WHERE g.base=1"
@@ -55,9 +58,11 @@ READINGS = (
     " r.returns, r.amount AS amount_minor, r.quality FROM readings r JOIN lines l ON l.id=r.line_id"
     " WHERE r.long=? AND r.start_ms>=? AND r.start_ms<? ORDER BY r.start_ms, l.counter, l.line"
 )
+CALIBRATED = ("calibration", "cal_ins", "cal_outs", "cal_passersby", "cal_ins_ppm", "cal_passersby_ppm")
 TODAY = (
     "SELECT ins, outs, passersby, sales, returns, amount, watched_ms, base_ms, estimated_ins, estimated_outs,"
-    " occupancy, occupancy_raw, flags, quality, max(revision) FROM zone_aggregates WHERE zone_id=?"
+    " occupancy, occupancy_raw, flags, quality, calibration, cal_ins, cal_outs, cal_passersby, cal_ins_ppm,"
+    " cal_passersby_ppm, max(revision) FROM zone_aggregates WHERE zone_id=?"
     " AND size_s=?"
     " AND start_ms>=? AND start_ms<? GROUP BY start_ms ORDER BY start_ms"
 )
@@ -206,6 +211,11 @@ class Reader:
         with self._reading() as con:
             return kept(con)
 
+    def calibrations(self) -> list[LineFactor]:
+        """All that were ever made, ended ones too, by version."""
+        with self._reading() as con:
+            return calibrating.kept(con)
+
     def poison(self) -> int:
         with self._reading() as con:
             return int(con.execute("SELECT count(*) FROM poison").fetchone()[0])
@@ -236,11 +246,13 @@ def _dicts(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
 def _shown(plan: Grid, row: dict[str, Any]) -> dict[str, Any]:
     row.pop("max(a.revision)")
     row.pop("lines")
+    cal = [row.pop(column) for column in CALIBRATED]
     complete = measures.completeness(row["watched_ms"], row["base_ms"])
     return {
         **row,
         "business_date": business_date(row["start_ms"], plan.timezone, plan.day_start_min).isoformat(),
         "completeness": complete,
+        "calibrated": None if cal[0] is None else Calibrated(*cal),
         "flags": flag_names(row["flags"]),
         "time_quality": list(TimeQuality)[row.pop("quality")].value,
     }
@@ -288,7 +300,9 @@ def _live(
         known[span] = window_sums(con, *span, size_s, memory.longest_short_ms(), memory.corrections)
     if any(touching(memory.corrections, member.line_id, *span) for member in zone.at(through).members):
         flags |= FLAG_CORRECTED
-    open_sum = _open_sum(con, zone, size_s, through, known[span])
+    open_sum, calibrated = _open_sum(con, memory, zone, size_s, span, known[span])
+    parts = [(Calibrated(*row[14:20]) if row[14] is not None else None, row[:3]) for row in rows]
+    parts.append((calibrated, open_sum.sums()[:3]))
     change = open_sum.ins - open_sum.outs
     members = zone.versions[-1].members
     return ZoneLive(
@@ -313,14 +327,18 @@ def _live(
         estimated_outs=total.estimated_outs + open_sum.estimated_outs,
         quality=list(TimeQuality)[max(total.quality, open_sum.quality)].value,
         flags=tuple(flag_names(flags)),
+        calibrated=together(parts),
         has_tills=any(member.role is Role.TILL for member in members),
         has_passing=any(member.role is Role.PASSING for member in members),
     )
 
 
-def _open_sum(con: sqlite3.Connection, zone: Zone, size_s: int, from_ms: int, sums: Sums) -> ZoneSum:
-    """What is counted but not yet closed."""
-    total = ZoneSum()
+def _open_sum(
+    con: sqlite3.Connection, memory: Memory, zone: Zone, size_s: int, span: tuple[int, int], sums: Sums
+) -> tuple[ZoneSum, Calibrated | None]:
+    """What is counted but not yet closed, and the same calibrated."""
+    from_ms = span[0]
+    total, calibrated = ZoneSum(), CalibratedSum(memory.factors, from_ms)
     for member in zone.at(from_ms).members:
         row = sums.get(member.line_id)
         if row is None:
@@ -330,8 +348,10 @@ def _open_sum(con: sqlite3.Connection, zone: Zone, size_s: int, from_ms: int, su
             " ORDER BY start_ms DESC, revision DESC LIMIT 1",
             (member.line_id, size_s, from_ms),
         ).fetchone()
-        total.add(member, _as_window(row, before[0] if before else 0))
-    return total
+        window = _as_window(row, before[0] if before else 0)
+        total.add(member, window)
+        calibrated.add(member, window, told(memory.corrections, member.line_id, *span))
+    return total, calibrated.result()
 
 
 def _as_window(row: tuple[int, ...], odd: int) -> LineWindow:

@@ -158,11 +158,31 @@ UPDATE pulse SET sides=s.sides FROM (SELECT line_id, max(side&1)|max(side&2)|max
   WHERE s.line_id=pulse.line_id;
 """
 
+# factors that are applied on read, in millionths; the calibrated sums of a zone's window in thousandths of
+# persons; `recalibrate`: closed windows that a factor reaches back to and that are still to be looked at
+CALIBRATIONS = """
+CREATE TABLE calibrations (
+  version INTEGER PRIMARY KEY, line_id INTEGER NOT NULL REFERENCES lines,
+  side INTEGER NOT NULL CHECK (side IN (1, 2, 4)),
+  factor_ppm INTEGER NOT NULL CHECK (factor_ppm BETWEEN 800000 AND 1250000), error_ppm INTEGER NOT NULL,
+  from_ms INTEGER NOT NULL, to_ms INTEGER, source TEXT NOT NULL, by TEXT NOT NULL, made_ms INTEGER NOT NULL,
+  ended_ms INTEGER, ended_by TEXT NOT NULL DEFAULT '') STRICT;
+CREATE TABLE recalibrate (zone_id INTEGER NOT NULL, size_s INTEGER NOT NULL, next_ms INTEGER NOT NULL,
+  PRIMARY KEY (zone_id, size_s)) STRICT, WITHOUT ROWID;
+ALTER TABLE zone_aggregates ADD COLUMN calibration INTEGER;
+ALTER TABLE zone_aggregates ADD COLUMN cal_ins INTEGER;
+ALTER TABLE zone_aggregates ADD COLUMN cal_outs INTEGER;
+ALTER TABLE zone_aggregates ADD COLUMN cal_passersby INTEGER;
+ALTER TABLE zone_aggregates ADD COLUMN cal_ins_ppm INTEGER;
+ALTER TABLE zone_aggregates ADD COLUMN cal_passersby_ppm INTEGER;
+"""
+
 MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("first", FIRST),
     ("second", SECOND),
     ("opening", OPENING),
     ("corrections", CORRECTIONS),
+    ("calibrations", CALIBRATIONS),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from gateway.model import Role
 from gateway.store.memory import ZoneMember
@@ -32,7 +32,9 @@ class LineWindow:
 
     def row(self) -> tuple[int | None, ...]:
         """All but the revision, as the table has it."""
-        return astuple(self)[1:]
+        counts = (self.ins, self.outs, self.passes, self.sales, self.returns, self.amount)
+        estimated = (self.est_ins, self.est_outs, self.est_passes)
+        return (*counts, self.odd_before, self.watched_ms, *estimated, self.quality)
 
     def till(self) -> tuple[int, ...]:
         return self.sales, self.returns, self.amount

@@ -31,6 +31,10 @@ AGGREGATE_COLUMNS = (
     "conversion",
     "capture_rate",
     "closed",
+    "calibration.version",
+    "calibration.ins",
+    "calibration.outs",
+    "calibration.passersby",
 )
 STRETCH_COLUMNS = (
     "zone",
@@ -66,8 +70,15 @@ def as_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, header:
     out = csv.writer(text, lineterminator="\r\n")
     if header:
         out.writerow(columns)
-    out.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    out.writerows([_cell(_value(row, column)) for column in columns] for row in rows)
     return text.getvalue()
+
+
+def _value(row: Mapping[str, Any], column: str) -> Any:
+    """`a.b` is the `b` of what `a` holds, if it holds anything."""
+    name, _, part = column.partition(".")
+    value = row.get(name)
+    return (value or {}).get(part) if part else value
 
 
 def _cell(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gateway.amendments import LineFactor
 from gateway.model import Booking, Crossings, Event, LineRule, Member, Parcel, Receipt, Role, Stamp, ZoneSpec
 from gateway.model import Transactions as Sales
 from gateway.store import Grid, Store, UpstreamPlan
@@ -71,7 +72,7 @@ def example() -> dict[str, Any]:
 
 
 async def rendered(folder: Path) -> list[Event]:
-    """Quarters of a shop with everything and of a street, then a minute that came late."""
+    """Quarters of a shop with everything and of a street, a minute that came late, a calibration."""
     rules = [
         LineRule("door", "main", expect_s=60),
         LineRule("front", "main", expect_s=60),
@@ -97,7 +98,9 @@ async def rendered(folder: Path) -> list[Event]:
         events = await _closed(store, 40)
         late = Crossings("door", "main", START_MS + 840_000, START_MS + 900_000, 7, 1)
         await store.record([Parcel("x", _at(41), [Booking("door", "main", late)])])
-        return events + await _closed(store, 50)
+        events += await _closed(store, 50)
+        await store.calibrate(LineFactor("door", "in", 1.052, 0.0097, START_MS), _at(51))
+        return events + await _closed(store, 60)
     finally:
         await store.aclose()
 
@@ -135,6 +138,8 @@ def test_the_documents_example_fits_the_schema() -> None:
         ("passers", 1),
         ("conversion", {"value": None, "why": "tired"}),
         ("flags", [1]),
+        ("calibration", 1.05),
+        ("calibration", {"version": 1, "ins": 31, "outs": 28}),
     ],
 )
 def test_the_schema_refuses(name: str, value: object) -> None:
@@ -153,7 +158,8 @@ def test_the_schema_misses_what_is_missing() -> None:
 async def test_what_the_store_renders_fits_the_schema_and_names_the_documents_fields(tmp_path: Path) -> None:
     events = await rendered(tmp_path)
     assert {event.zone for event in events} == {"shop", "lane"}
-    assert {event.body["data"]["reason"] for event in events} >= {"closed", "late"}  # type: ignore[index]
+    assert {event.body["data"]["reason"] for event in events} >= {"closed", "late", "calibration"}  # type: ignore[index]
+    assert len({event.body["data"]["calibration"] is None for event in events}) == 2  # type: ignore[index]
     for event in events:
         assert problems(json.loads(json.dumps(event.body)), SCHEMA) == [], event.id
         assert event.body["data"].keys() == example()["data"].keys()  # type: ignore[attr-defined]

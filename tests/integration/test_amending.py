@@ -132,3 +132,37 @@ async def test_without_a_daemon_corrections_can_still_be_listed(running: Running
     missing = await running.run("--undo", "c", "--reason", "x")
     assert (missing.exit_code, "no daemon answers" in missing.stderr) == (1, True)
     (tmp_path / "gone.sock").rename(tmp_path / "control.sock")
+
+
+async def calibrated(running: Running, *args: str) -> Result:
+    return await asyncio.to_thread(run_beside, running.folder, "calibrate", *args)
+
+
+async def test_a_calibration_is_put_in_force_listed_and_ended(running: Running) -> None:
+    args = ("--line", "door-n", "--side", "in", "--factor", "1.052", "--error", "0.0097")
+    put = await calibrated(running, *args, "--source", "tally of 7 November")
+    assert put.exit_code == 0, put.output
+    assert put.stdout.startswith("version 1: door-n in × 1.052 ± 0.97% from ")
+    ended = await calibrated(running, "--end", "1", "--json")
+    row = json.loads(ended.stdout)
+    assert (row["version"], row["to"] is None, row["ended_by"]) == (1, False, getpass.getuser())
+    listed = await calibrated(running, "--list")
+    assert "tally of 7 November" in listed.stdout
+    assert running.stirred == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["--line", "door-n", "--side", "in", "--factor", "1.5", "--error", "0.01"], 1, "mend the sensor"),
+        (["--line", "door-n", "--side", "up", "--factor", "1.05", "--error", "0.01"], 2, "--side"),
+        (["--line", "door-n", "--side", "in"], 2, "missing --factor, --error"),
+        (["--end", "4"], 1, "version: there is no calibration 4"),
+    ],
+)
+async def test_a_calibration_refused_names_the_key(
+    running: Running, args: list[str], code: int, words: str
+) -> None:
+    refused = await calibrated(running, *args)
+    assert (refused.exit_code, running.stirred) == (code, 0)
+    assert words in refused.stderr
