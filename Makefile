@@ -9,7 +9,7 @@ SEED ?=
 SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench torture fuzz evaluate wheels lock clean
+.PHONY: help demo test lint format bench torture fuzz evaluate pictures wheels lock clean
 
 help:
 	@echo "make demo                a simulated centre, the real daemon, truth against head office (MINUTES=1 ends by itself)"
@@ -19,6 +19,7 @@ help:
 	@echo "make torture             the full kill and power-cut campaigns"
 	@echo "make fuzz                a minute of coverage-guided fuzzing for each driver (SECONDS=60)"
 	@echo "make evaluate            replay of the whole recorded data sets (COUNTER_DATA=folder); do intervals hold the truth?"
+	@echo "make pictures            draw those of docs/measures.md again (COUNTER_DATA=folder)"
 	@echo "make wheels              are there binary wheels for 64-bit and 32-bit ARM?"
 
 # One stamp per set of extras; a changed pyproject.toml installs again.
@@ -73,6 +74,9 @@ fuzz: $(VENV)/.installed-test
 evaluate: $(VENV)/.installed-test
 	EVALUATE=full $(BIN)/python -m pytest tests/e2e/test_replay.py -v --timeout 3600
 	$(BIN)/python -m tests.evaluate.intervals
+
+pictures: $(VENV)/.installed-test
+	$(BIN)/python docs/pictures/draw.py
 
 wheels: $(VENV)/.python
 	$(BIN)/python requirements/check_wheels.py

@@ -14,11 +14,13 @@ COMMANDS = {
         "gateway.commands.calibrate",
         "Put a door's calibration factor in force, list them, end one.",
     ),
+    "campaign": ("gateway.commands.campaign", "Campaigns: enter them, and ask whether they show."),
     "check": ("gateway.commands.check", "Validate a configuration without opening anything."),
     "correct": (
         "gateway.commands.correct",
         "Enter what really crossed a line; every correction can be undone.",
     ),
+    "compare": ("gateway.commands.compare", "Like-for-like growth of a zone's doors against a year before."),
     "decode": ("gateway.commands.decode", "Show what a driver makes of bytes or messages."),
     "drivers": ("gateway.commands.drivers", "List drivers, or one with its options."),
     "export": ("gateway.commands.export", "Aggregates or stored readings as CSV or JSON lines."),
@@ -35,6 +37,7 @@ COMMANDS = {
         "Links, counters, buffer and upstreams of the running daemon.",
     ),
     "tail": ("gateway.commands.tail", "Live readings and aggregates of the running daemon."),
+    "tally": ("gateway.commands.tally", "Persons counted by hand, and what they say of the counter."),
     "try": ("gateway.commands.try_", "Connect to the real devices read-only and print each first reading."),
 }
 

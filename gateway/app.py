@@ -19,10 +19,12 @@ from gateway.clock import Clock
 from gateway.closing import Closing
 from gateway.config import Config
 from gateway.control import ControlServer
+from gateway.entries import Entries, Findings, place_of
 from gateway.forward import Pump
 from gateway.health import HealthSource
 from gateway.ingest import Ingest
 from gateway.links import Link, open_link, open_listener
+from gateway.model import EntryKind
 from gateway.roster import Roster
 from gateway.store import Grid, Reader, Store, UpstreamPlan
 from gateway.upstreams import load_upstream
@@ -109,8 +111,10 @@ async def gateway(config: Config, clock: Clock) -> AsyncIterator[Gateway]:
         control = ControlServer(config.gateway.data_dir, health, ingest)
         _offer(control, store, pumps, roster, clock)
         amending.offer(control, store, clock, closing.stir)
+        entry = _entry(config, store, reader, roster, clock)
+        _offer_entries(control, entry[0])
         async with (
-            serve(config, health),
+            serve(config, health, entry),
             control,
             _layer(running, "forward", [pump.run for pump in pumps]),
             _layer(running, "closing", [closing.run, _watchdog(store)]),
@@ -176,6 +180,32 @@ def _offer(control: ControlServer, store: Store, pumps: Sequence[Pump], roster: 
     control.register("replace-counter", replace_counter)
     control.register("release", release)
     control.register("forget", forget)
+
+
+def _entry(
+    config: Config, store: Store, reader: Reader, roster: Roster, clock: Clock
+) -> tuple[Entries, Findings]:
+    """What people may enter, and what it comes to."""
+    place = place_of(config.site, config.zone, roster.rules)
+    return Entries(place, store, clock), Findings(reader, place, clock)
+
+
+def _offer_entries(control: ControlServer, entries: Entries) -> None:
+    """What `tally` and `campaign` send."""
+
+    async def enter(args: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        bodies, by = args.get("bodies"), str(args.get("by") or "")
+        kept = await entries.enter(
+            EntryKind(str(args.get("kind"))), bodies if isinstance(bodies, list) else [], by
+        )
+        return [{**entry, "new": new} for entry, new in kept]
+
+    async def withdraw(args: Mapping[str, Any]) -> Mapping[str, Any]:
+        kind = EntryKind(str(args.get("kind")))
+        return await entries.withdraw(kind, str(args.get("id")), str(args.get("by") or ""))
+
+    control.register("enter", enter)
+    control.register("withdraw", withdraw)
 
 
 def _pump(name: str, config: Config, store: Store, clock: Clock) -> Pump:

@@ -8,10 +8,10 @@ An instant of `None` means that the device gave no time: the core stamps the mom
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 MAX_COUNT = 10**9  # persons in one reading; more is damage, and products stay below 2**63
 MAX_MONEY_MINOR = 10**12
@@ -236,6 +236,7 @@ class Role(StrEnum):
     ENTRANCE = "entrance"
     PASSING = "passing"
     TILL = "till"
+    STAFF = "staff"  # who crosses inwards here works in the zone: no visitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +259,8 @@ class ZoneSpec:
     parent: str | None = None
     was: tuple[str, ...] = ()
     name: str = ""
+    staff_a_day: tuple[int, ...] = ()  # entries of staff by weekday from Monday; (): no roster
+    group: float | None = None  # persons who buy together
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +309,32 @@ class Parcel:
     delivery: Delivery | None = None
     payload_sha256: str = ""  # filled only when the parcel proves to be poison
     adopted: Sequence[Adopted] = ()
+
+
+class EntryKind(StrEnum):
+    """What people enter: a bag seen or not, persons counted by hand, a campaign."""
+
+    TAP = "tap"
+    TALLY = "tally"
+    CAMPAIGN = "campaign"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What somebody entered, under an id that their client made: the same again is the same entry.
+
+    `subject`: the zone or line it is about ("" for a campaign, whose zones are in `content`).
+    """
+
+    kind: EntryKind
+    id: str
+    subject: str
+    start_ms: int
+    end_ms: int
+    content: Mapping[str, Any]  # plain JSON values
+    by: str = ""
+    entered_ms: int = 0
+    withdrawn_ms: int | None = None
 
 
 COMMIT_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)

@@ -5,7 +5,7 @@ Instants are milliseconds since the epoch, UTC; a day has 23, 24 or 25 hours (me
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -140,3 +140,16 @@ def open_ms(hours: Hours | None, timezone: str, lo_ms: int, hi_ms: int) -> int |
     if hours is None:
         return hi_ms - lo_ms
     return sum(high - low for low, high in open_spans(hours, timezone, lo_ms, hi_ms)) or None
+
+
+def open_share(count: int, opened: Iterable[Span], lo_ms: int, hi_ms: int) -> int:
+    """What of a day's `count` falls into `[lo, hi)` when it is spread evenly over the open stretches.
+
+    The parts add up to `count` for every partition of the day; 0 when nothing is open.
+    """
+    spans = list(opened)
+    whole = sum(high - low for low, high in spans)
+    if not whole:
+        return 0
+    before, until = (sum(max(0, min(high, at) - low) for low, high in spans) for at in (lo_ms, hi_ms))
+    return count * until // whole - count * before // whole

@@ -45,7 +45,7 @@ from gateway.windows import Hours
 
 YEARS = range(2024, 2036)  # in which a business day's start must lie on a window edge
 STILL_CHECKED = (SiteTable, WindowsTable, ZoneTable)
-LISTS = frozenset({"entrances", "passing", "tills", "was"})
+LISTS = frozenset({"entrances", "passing", "staff", "tills", "was"})
 T = TypeVar("T")
 
 

@@ -29,7 +29,7 @@ def read_hours(table: Mapping[str, Any], at: Key, note: Note, ask: Ask) -> tuple
         key = (*at, name)
         if name in ("dates", "holidays"):
             continue
-        if (days := _days(name)) is None:
+        if (days := days_of(name)) is None:
             note(key, f"unknown key{hint(name, KEYS)}; days are mon ... sun and ranges like mon-fri")
             continue
         spans = _spans(value, key, note)
@@ -50,7 +50,8 @@ def read_hours(table: Mapping[str, Any], at: Key, note: Note, ask: Ask) -> tuple
     return hours, observed
 
 
-def _days(name: str) -> range | None:
+def days_of(name: str) -> range | None:
+    """Weekdays of a name like `sat` or `mon-fri`; None when it is none."""
     first, dash, last = name.partition("-")
     if first not in WEEKDAYS or (dash and last not in WEEKDAYS):
         return None

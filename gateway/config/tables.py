@@ -295,6 +295,16 @@ class ZoneTable(Table):
     entrances: list[str] = Field([], description="lines that people enter and leave by")
     passing: list[str] = Field([], description="lines in front, for the capture rate")
     tills: list[str] = Field([], description="ids of its tills")
+    staff: list[str] = Field(
+        [], description="lines where staff is told from visitors; their ins do not visit"
+    )
+    roster: dict[str, int] | None = Field(
+        None,
+        description="shifts by weekday where no line tells staff, like { mon-fri = 3, crossings = 4 }",
+    )
+    group: float | None = Field(
+        None, ge=1, le=10, description="persons who buy together, from a survey; shows the rate of such units"
+    )
     was: list[Id] = Field([], description="former ids, whose history is joined")
     hours: str | None = Field(None, description="name of an [hours] table instead of the site's")
 

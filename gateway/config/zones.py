@@ -7,12 +7,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.calendars import WEEKDAYS
 from gateway.config.files import Key, Merged
+from gateway.config.hours import days_of
 from gateway.config.members import Counter
 from gateway.config.tables import ZoneTable
 from gateway.config.wording import hint
 from gateway.model import MAIN_LINE, Member, Role, ZoneSpec
 
+CROSSINGS = "crossings"
+CROSSINGS_PER_SHIFT = 4  # entries of one person in a shift: an assumption, until the store was asked
+MOST_SHIFTS = 10_000
 _MEMBER = re.compile(r"(-?)([a-z0-9][a-z0-9-]*)(?:/([a-z0-9][a-z0-9-]*))?")
 Lines = Mapping[str, tuple[str, ...]]  # counter → its line names, also of counters with other faults
 
@@ -35,7 +40,7 @@ def check_zones(merged: Merged, zones: Mapping[str, ZoneTable], known: Iterable[
     all_zones = set(known)
     for id_, zone in zones.items():
         at: Key = ("zone", id_)
-        for list_name in ("entrances", "passing"):
+        for list_name in ("entrances", "passing", "staff"):
             _check_members(merged, (*at, list_name), getattr(zone, list_name), lines)
         for till in zone.tills:
             if till not in tills:
@@ -45,9 +50,39 @@ def check_zones(merged: Merged, zones: Mapping[str, ZoneTable], known: Iterable[
             merged.note((*at, "parent"), f'there is no zone "{zone.parent}"{near}')
         if zone.hours is not None and zone.hours not in hours:
             merged.note((*at, "hours"), f"there is no [hours.{zone.hours}]{hint(zone.hours, hours)}")
+        _check_roster(merged, (*at, "roster"), zone)
         for former in set(zone.was) & all_zones:
             merged.note((*at, "was"), f'"{former}" is a zone of today; ids are never reused')
     _check_circles(merged, zones)
+
+
+def _check_roster(merged: Merged, at: Key, zone: ZoneTable) -> None:
+    """A roster says how many shifts a day has, not when: the hours of the zone do."""
+    if zone.roster is None:
+        return
+    named: set[int] = set()
+    for name, shifts in zone.roster.items():
+        days = () if name == CROSSINGS else days_of(name)
+        if days is None:
+            merged.note((*at, name), f"unknown key{hint(name, (*WEEKDAYS, 'mon-fri', CROSSINGS))}")
+        elif named & set(days):
+            merged.note((*at, name), f"{WEEKDAYS[min(named & set(days))]} is named twice")
+        named |= set(days or ())
+        if not 0 <= shifts <= MOST_SHIFTS:
+            merged.note((*at, name), f"must be 0 to {MOST_SHIFTS}, not {shifts}")
+    if zone.staff:
+        merged.note(at, "staff is told by the lines of staff already: one of the two")
+    if zone.hours is None and not (merged.tree.get("site") or {}).get("hours"):
+        merged.note(at, "needs hours, of the zone or the site: staff comes in while it is open")
+
+
+def staff_a_day(roster: Mapping[str, int]) -> tuple[int, ...]:
+    """Entries of staff by weekday from Monday; () without a roster."""
+    if not roster:
+        return ()
+    crossings = roster.get(CROSSINGS, CROSSINGS_PER_SHIFT)
+    shifts = {day: n for name, n in roster.items() for day in days_of(name) or ()}
+    return tuple(crossings * shifts.get(day, 0) for day in range(7))
 
 
 def _check_members(merged: Merged, at: Key, members: Iterable[str], lines: Lines) -> None:
@@ -97,19 +132,24 @@ def zone_spec(id_: str, zone: ZoneTable, counters: Mapping[str, Counter]) -> Zon
     lines = {name: tuple(counter.lines) for name, counter in counters.items()}
     members = [
         Member(counter, line, role, sign)
-        for role, texts in ((Role.ENTRANCE, zone.entrances), (Role.PASSING, zone.passing))
+        for role, texts in (
+            (Role.ENTRANCE, zone.entrances),
+            (Role.PASSING, zone.passing),
+            (Role.STAFF, zone.staff),
+        )
         for text in texts
         if (found := _resolve(Merged(Path()), (), text, lines))
         for sign, counter, line in [found]
     ]
     members += [Member(till, MAIN_LINE, Role.TILL) for till in zone.tills]
-    return ZoneSpec(id_, zone.kind, tuple(members), zone.parent, tuple(zone.was), zone.name)
+    was, staff = tuple(zone.was), staff_a_day(zone.roster or {})
+    return ZoneSpec(id_, zone.kind, tuple(members), zone.parent, was, zone.name, staff, zone.group)
 
 
 def unused(zones: Iterable[ZoneTable], counters: Iterable[Counter]) -> list[str]:
     """`counter.ID` and `till.ID` that no zone names."""
     zones = list(zones)
-    texts = [text for zone in zones for text in (*zone.entrances, *zone.passing)]
+    texts = [text for zone in zones for text in (*zone.entrances, *zone.passing, *zone.staff)]
     used = {text.removeprefix("-").partition("/")[0] for text in texts}
     tills = {till for zone in zones for till in zone.tills}
     return [

@@ -148,13 +148,18 @@ def placebo(
 
     `control`: the same weeks at control doors, whose own change is taken off first.
     """
-    logs = list(_placebo_logs(weeks, control, base))
-    if len(logs) < LEAST_PLACEBOS:
-        return None
-    mean = math.fsum(logs) / len(logs)
-    deviation = math.sqrt(math.fsum((log - mean) ** 2 for log in logs) / (len(logs) - 1))
-    ranked = sorted(logs)
-    return Placebo(deviation, _quantile(ranked, 0.05), _quantile(ranked, 0.95), len(logs))
+    return _spread(list(_placebo_logs(weeks, control, base)))
+
+
+def placebo_of_shares(weeks: Sequence[float | None], base: int = BASE_WEEKS) -> Placebo | None:
+    """As `placebo`, of a share such as conversion: week - mean of the `base` weeks before."""
+    known = [
+        week - _mean(before)
+        for at in range(base, len(weeks))
+        if (week := weeks[at]) is not None
+        and len(before := [one for one in weeks[at - base : at] if one is not None]) == base
+    ]
+    return _spread(known)
 
 
 def detectable(deviation: float, weeks: int | None = None) -> float:
@@ -176,6 +181,20 @@ def verdict(effect: Uplift, usual: Placebo | None) -> Verdict:
         effect.ratio.value, math.expm1(effect.b - reach), math.expm1(effect.b + reach), effect.ratio.formula
     )
     return Verdict(word, shown, detectable(deviation, usual.weeks))
+
+
+def verdict_of_shares(change: Ratio, usual: Placebo | None) -> Verdict:
+    """As `verdict`, of a difference of two shares with its interval; `detectable` is in shares too."""
+    if change.value is None or change.low is None or change.high is None:
+        return Verdict(CANNOT_TELL, change, None, change.why or NO_DENOMINATOR)
+    if usual is None:
+        return Verdict(CANNOT_TELL, change, None, NO_HISTORY)
+    reach = max(_reach(usual.weeks) * usual.deviation, (change.high - change.low) / 2)
+    word = UP if change.value > reach else DOWN if change.value < -reach else CANNOT_TELL
+    shown = Ratio(
+        change.value, change.value - reach, change.value + reach, change.formula, flags=change.flags
+    )
+    return Verdict(word, shown, reach)
 
 
 def cuped(after: Sequence[float], before: Sequence[float], treated: Sequence[bool]) -> Cuped | None:
@@ -221,6 +240,15 @@ def _log_over_base(weeks: Sequence[int | None]) -> float | None:
 
 def _reach(weeks: int | None) -> float:
     return Z_95 if weeks is None else t_quantile(0.975, weeks - 1)
+
+
+def _spread(steps: Sequence[float]) -> Placebo | None:
+    if len(steps) < LEAST_PLACEBOS:
+        return None
+    mean = _mean(steps)
+    deviation = math.sqrt(math.fsum((step - mean) ** 2 for step in steps) / (len(steps) - 1))
+    ranked = sorted(steps)
+    return Placebo(deviation, _quantile(ranked, 0.05), _quantile(ranked, 0.95), len(steps))
 
 
 def _quantile(ranked: Sequence[float], share: float) -> float:

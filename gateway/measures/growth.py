@@ -1,14 +1,13 @@
 """Like-for-like growth: this period over the one a year before, of the doors that were whole in both.
 
-The reference of a day is the same weekday 364 days before, 371 across a year of 53 weeks. Oracle O7b.
+The reference of a day is `calendars.Weeks.comparable`. Oracle O7b.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 
 from gateway.measures.ratios import LIKE_FOR_LIKE, NOT_COMPARABLE, Ratio, unknown
 
@@ -41,20 +40,6 @@ class Growth:
     doors: tuple[str, ...]
     of_doors: int
     share_now: float | None
-
-
-def iso_week(day: date) -> int:
-    """The week's number by ISO 8601."""
-    return day.isocalendar().week
-
-
-def reference_day(day: date, week_of: Callable[[date], int] = iso_week) -> date:
-    """The same weekday of the same numbered week a year before: 364 days, or 371 across a year of 53 weeks.
-
-    Week 53 itself has no such week and keeps 364. `week_of`: another calendar's numbering.
-    """
-    near, far = day - timedelta(days=364), day - timedelta(days=371)
-    return far if week_of(near) != week_of(day) == week_of(far) else near
 
 
 def comparable(door: Door) -> bool:

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from gateway.amendments import Correction, LineFactor
 from gateway.errors import StoreError
-from gateway.model import Adopted, Event, LineRule, Parcel, Receipt, Stamp, ZoneSpec
-from gateway.store import calibrating, correcting, outbox
+from gateway.model import Adopted, Entry, EntryKind, Event, LineRule, Parcel, Receipt, Stamp, ZoneSpec
+from gateway.store import calibrating, correcting, entries, outbox
 from gateway.store.aggregates import Closer
 from gateway.store.configuring import Configurer, Wanted
 from gateway.store.memory import Memory
@@ -184,6 +184,17 @@ class Store:
         return await self._write(
             lambda: calibrating.end(self._con, self._memory, version, to_ms, by, now), now
         )
+
+    async def enter(self, wanted: list[Entry]) -> list[tuple[Entry, bool]]:
+        """Keep what somebody entered, all or none: each as it is kept, and whether it is new.
+
+        Raises EntryConflict when an id was used for something else, EntryRefused when there are too many.
+        """
+        return await self._write(lambda: entries.enter(self._con, wanted))
+
+    async def withdraw(self, kind: EntryKind, id_: str, now_ms: int) -> Entry:
+        """What was entered no longer counts; it stays to be seen. Raises EntryRefused."""
+        return await self._write(lambda: entries.withdraw(self._con, kind, id_, now_ms))
 
     async def prune(self, now: Stamp) -> int:
         """Make room; returns rows removed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.measures.calibrated import Calibrated
 from gateway.model import MAX_COUNT, MAX_MONEY_MINOR
@@ -176,6 +176,29 @@ class ZoneLive:
     has_tills: bool
     has_passing: bool
     calibrated: Calibrated | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DaySum:
+    """A closed business day of a zone or of one door.
+
+    `watched_ms` None: nobody can say; `base_ms` None: it was closed.
+    """
+
+    start_ms: int
+    end_ms: int
+    ins: int
+    outs: int
+    passersby: int
+    sales: int
+    returns: int
+    amount_minor: int
+    watched_ms: int | None
+    base_ms: int | None
+
+    def turned(self) -> DaySum:
+        """Seen from the other side."""
+        return replace(self, ins=self.outs, outs=self.ins)
 
 
 @dataclass(frozen=True, slots=True)

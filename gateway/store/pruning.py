@@ -8,6 +8,7 @@ from gateway.model import Stamp
 from gateway.store.batch import EXPIRED, LEDGER_ADD
 from gateway.store.books import CURRENT_SUMS
 from gateway.store.corrections import freeze
+from gateway.store.entries import expire
 from gateway.store.memory import DAY_MS, FAR_MS, Memory
 from gateway.windows import floor_ms
 
@@ -79,7 +80,7 @@ def _expire(con: sqlite3.Connection, memory: Memory, wanted_ms: int) -> int:
             con.executemany(LEDGER_ADD, rows)
     con.execute(EXPIRE_SENT, {"edge": edge_ms})
     tables = ("line_windows", "zone_aggregates", "outbox")
-    return sum(
+    return expire(con, edge_ms) + sum(
         con.execute(f"DELETE FROM {table} WHERE start_ms<?", (edge_ms,)).rowcount  # noqa: S608  names of ours
         for table in tables
     )

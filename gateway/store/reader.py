@@ -14,19 +14,21 @@ from gateway import measures
 from gateway.amendments import Correction, LineFactor
 from gateway.errors import StoreError
 from gateway.measures.calibrated import Calibrated, together
-from gateway.model import Interval, Role, TimeQuality
-from gateway.store import calibrating, outbox
+from gateway.model import Entry, EntryKind, Interval, Role, TimeQuality
+from gateway.store import calibrating, entries, outbox
 from gateway.store.books import books
 from gateway.store.calibrated import CalibratedSum
 from gateway.store.corrections import kept, window_sums
-from gateway.store.coverage import gaps
+from gateway.store.coverage import gaps, watched_ms
+from gateway.store.day_sums import door_days, zone_days
 from gateway.store.in_force import told, touching
-from gateway.store.memory import Line, Memory, Plans, Zone
+from gateway.store.memory import FAR_MS, Line, Memory, Plans, Zone
 from gateway.store.opening import Openings
 from gateway.store.plan import (
     FLAG_CORRECTED,
     NOTHING,
     Books,
+    DaySum,
     Figures,
     Grid,
     LineTotals,
@@ -34,11 +36,11 @@ from gateway.store.plan import (
     ZoneLive,
     flag_names,
 )
-from gateway.store.readings import Sums
+from gateway.store.readings import Sums, raw_sums
 from gateway.store.schema import FILE
 from gateway.store.schema import reader as connect
 from gateway.store.sums import LineWindow, ZoneSum
-from gateway.windows import business_date, day_of
+from gateway.windows import Span, business_date, day_of
 
 AGGREGATES = (
     "SELECT z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
@@ -171,6 +173,53 @@ class Reader:
         with self._reading() as con:
             return gaps(con, counter, from_ms, to_ms)
 
+    def entries(
+        self,
+        kind: EntryKind,
+        subject: str | None = None,
+        from_ms: int = 0,
+        to_ms: int = FAR_MS,
+        *,
+        withdrawn: bool = False,
+    ) -> list[Entry]:
+        """What was entered about `[from, to)`, oldest first; `withdrawn`: what no longer counts too."""
+        with self._reading() as con:
+            return entries.listed(con, kind, subject, from_ms, to_ms, withdrawn=withdrawn)
+
+    def taps(self, from_ms: int, to_ms: int) -> dict[str, tuple[int, int]]:
+        """Zone → (taps, of them with a bag) of `[from, to)`."""
+        with self._reading() as con:
+            return entries.taps(con, from_ms, to_ms)
+
+    def counted(self, counter: str, line: str, from_ms: int, to_ms: int) -> tuple[int, int, int] | None:
+        """(ins, outs, passes) of a line by its readings, shared out over `[from, to)`.
+
+        None when not all of it was watched, or when its readings are gone.
+        """
+        with self._reading() as con:
+            row = con.execute(
+                "SELECT id FROM lines WHERE till=0 AND counter=? AND line=?", (counter, line)
+            ).fetchone()
+            memory = Memory(con)
+            if row is None or from_ms < memory.frozen_ms:
+                return None
+            if watched_ms(con, row[0], from_ms, to_ms) < to_ms - from_ms:
+                return None
+            sums = raw_sums(con, from_ms, to_ms, 1, memory.longest_short_ms(), row[0]).get(row[0])
+        return sums[:3] if sums else (0, 0, 0)  # type: ignore[return-value]
+
+    def zone_days(self, zone: str, days: list[Span]) -> list[DaySum | None]:
+        """A zone's sums of each business day; None where not all of it is closed. Raises StoreError."""
+        with self._reading() as con:
+            memory = Memory(con)
+            return zone_days(con, memory, _zone_named(memory, zone), days)
+
+    def door_days(self, zone: str, days: list[Span]) -> dict[str, list[DaySum | None]]:
+        """The same for each entrance of the zone, by the line's name. Raises StoreError."""
+        with self._reading() as con:
+            memory = Memory(con)
+            return door_days(con, memory, _zone_named(memory, zone), days)
+
     def zones(self) -> list[dict[str, Any]]:
         """Active zones and their lines."""
         with self._reading() as con:
@@ -256,6 +305,13 @@ def _shown(plan: Grid, row: dict[str, Any]) -> dict[str, Any]:
         "flags": flag_names(row["flags"]),
         "time_quality": list(TimeQuality)[row.pop("quality")].value,
     }
+
+
+def _zone_named(memory: Memory, name: str) -> Zone:
+    for zone in memory.zones.values():
+        if zone.zone == name:
+            return zone
+    raise StoreError(f"the buffer knows no zone {name}")
 
 
 def _zone_row(memory: Memory, zone: Zone) -> dict[str, Any]:

@@ -177,12 +177,22 @@ ALTER TABLE zone_aggregates ADD COLUMN cal_ins_ppm INTEGER;
 ALTER TABLE zone_aggregates ADD COLUMN cal_passersby_ppm INTEGER;
 """
 
+# what people enter; `kind` first, so that taps of a day lie together
+ENTRIES = """
+CREATE TABLE entries (
+  kind TEXT NOT NULL, id TEXT NOT NULL, subject TEXT NOT NULL, start_ms INTEGER NOT NULL,
+  end_ms INTEGER NOT NULL, content TEXT NOT NULL, by TEXT NOT NULL, entered_ms INTEGER NOT NULL,
+  withdrawn_ms INTEGER, PRIMARY KEY (kind, id), CHECK (end_ms > start_ms)) STRICT, WITHOUT ROWID;
+CREATE INDEX entries_time ON entries (kind, subject, start_ms);
+"""
+
 MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("first", FIRST),
     ("second", SECOND),
     ("opening", OPENING),
     ("corrections", CORRECTIONS),
     ("calibrations", CALIBRATIONS),
+    ("entries", ENTRIES),
 )
 
 

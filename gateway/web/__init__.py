@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from gateway.web.entering import Entry
     from gateway.web.routes import Source
 
 
@@ -27,9 +28,9 @@ class WithHttp(Protocol):
     def http(self) -> HttpTable: ...
 
 
-def serve(config: WithHttp, health: Source) -> AbstractAsyncContextManager[tuple[str, int]]:
+def serve(config: WithHttp, health: Source, entry: Entry) -> AbstractAsyncContextManager[tuple[str, int]]:
     """The local HTTP while the context lasts; it gives the bound (host, port)."""
     from gateway.web.routes import serving
 
     http = config.http
-    return serving(health, http.host, http.port, http.token)
+    return serving(health, http.host, http.port, http.token, entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway import __version__
@@ -23,7 +24,51 @@ _PATHS = {
     "/api/v1/upstreams": ("receivers with what is pending", "application/json"),
     "/api/v1/audit": ("the books", "application/json"),
     "/api/v1/aggregates": ("closed windows of one zone", "application/json"),
+    "/api/v1/taps": ("the bag rate of a zone's survey", "application/json"),
+    "/api/v1/tallies": ("a line's tallies beside what its counter counted", "application/json"),
+    "/api/v1/campaigns": ("campaigns that were entered", "application/json"),
+    "/api/v1/campaigns/{id}": ("whether a campaign shows", "application/json"),
+    "/api/v1/growth": ("like-for-like growth of a zone's doors", "application/json"),
     "/api/openapi.json": ("this document", "application/json"),
+}
+_ID = {
+    "type": "string",
+    "maxLength": 64,
+    "description": "made by the client: the same again is the same entry",
+}
+_COUNT = {"type": "integer", "minimum": 0}
+_NAMES = {"type": "array", "items": {"type": "string"}}
+_SPAN = {"from": _TIME, "to": _TIME}
+# path → (what is entered, its keys, those that must be there)
+_ENTERED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    "/api/v1/taps": (
+        "one person seen leaving",
+        {"zone": {"type": "string"}, "bag": {"type": "boolean"}, "at": _TIME},
+        ("zone", "bag"),
+    ),
+    "/api/v1/tallies": (
+        "persons counted by hand at a line",
+        {"line": {"type": "string"}, **_SPAN, "ins": _COUNT, "outs": _COUNT, "passes": _COUNT},
+        ("line", "from", "to"),
+    ),
+    "/api/v1/campaigns": (
+        "what was done in some zones and why",
+        {
+            **_SPAN,
+            "zones": _NAMES,
+            "controls": _NAMES,
+            "measure": {"enum": ["visitors", "sales", "conversion"]},
+            "purpose": {"type": "string"},
+            "goal": {"type": "number"},
+        },
+        ("from", "to", "zones"),
+    ),
+}
+_ASKED = {
+    "/api/v1/taps": ("zone",),
+    "/api/v1/tallies": ("line",),
+    "/api/v1/campaigns/{id}": ("id",),
+    "/api/v1/growth": ("zone", "from", "to"),
 }
 _QUERY = (
     ("zone", True, {"type": "string"}),
@@ -42,6 +87,13 @@ def document() -> dict[str, Any]:
         for name, required, schema in _QUERY
     ]
     history["responses"]["200"]["content"]["text/csv"] = {"schema": {"type": "string"}}
+    for path, entered in _ENTERED.items():
+        paths[path]["post"] = _entering(*entered)
+    for path, names in _ASKED.items():
+        where = "path" if "{" in path else "query"
+        paths[path]["get"]["parameters"] = [
+            {"name": name, "in": where, "required": True, "schema": {"type": "string"}} for name in names
+        ]
     return {
         "openapi": "3.1.0",
         "info": {"title": "counter-gateway", "version": __version__},
@@ -53,3 +105,22 @@ def _operation(text: str, media: str) -> dict[str, Any]:
     schema = {"type": "object"} if media == "application/json" else {"type": "string"}
     ok = {"description": text, "content": {media: {"schema": schema}}}
     return {"summary": text, "responses": {"200": ok, "default": _PROBLEM}}
+
+
+def _entering(text: str, keys: Mapping[str, Any], required: Sequence[str]) -> dict[str, Any]:
+    """One entry or a list of them; answered as kept."""
+    properties = {"id": _ID, "by": {"type": "string", "maxLength": 64}, **keys}
+    one = {"type": "object", "additionalProperties": False, "properties": properties}
+    one["required"] = ["id", *required]
+    schema = {"oneOf": [one, {"type": "array", "items": one}]}
+    kept = {"content": {"application/json": {"schema": {"type": ["object", "array"]}}}}
+    return {
+        "summary": f"enter {text}",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "responses": {
+            "201": {"description": "kept", **kept},
+            "200": {"description": "known already", **kept},
+            "409": {"description": "the id was used for something else", "content": _PROBLEM["content"]},
+            "default": _PROBLEM,
+        },
+    }

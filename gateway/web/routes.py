@@ -11,7 +11,8 @@ from aiohttp import hdrs, web
 
 from gateway.health import Health, to_json
 from gateway.metrics import exposition
-from gateway.web import access, page
+from gateway.web import access, entering, page
+from gateway.web.entering import Entry
 from gateway.web.openapi import document
 from gateway.web.tables import AGGREGATE_COLUMNS, as_csv, parse_instant
 
@@ -39,8 +40,11 @@ class Source(Protocol):
 SOURCE: web.AppKey[Source] = web.AppKey("source", Source)
 
 
-def application(source: Source, token: str | None = None) -> web.Application:
-    """The whole local HTTP. With a `token` every request must show it; without, it serves loopback names."""
+def application(source: Source, token: str | None = None, entry: Entry | None = None) -> web.Application:
+    """The whole local HTTP. With a `token` every request must show it; without, it serves loopback names.
+
+    Without an `entry` nothing can be entered.
+    """
     middlewares = [access.harden, access.problems, access.guard(token)]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_REQUEST_BYTES)
     app[SOURCE] = source
@@ -56,6 +60,7 @@ def application(source: Source, token: str | None = None) -> web.Application:
             web.get("/api/v1/aggregates", aggregates),
             web.get("/api/v1/audit", audit),
             *(web.get(f"/api/v1/{part}", _list_of(part)) for part in PARTS),
+            *(entering.routes(*entry) if entry else ()),
         ]
     )
     return app
@@ -63,12 +68,12 @@ def application(source: Source, token: str | None = None) -> web.Application:
 
 @asynccontextmanager
 async def serving(
-    source: Source, host: str, port: int, token: str | None = None
+    source: Source, host: str, port: int, token: str | None = None, entry: Entry | None = None
 ) -> AsyncIterator[tuple[str, int]]:
     """Serves until left; gives (host, port). Raises ValueError when an outside address has no token."""
     access.require_token(host, token)
     runner = web.AppRunner(
-        application(source, token),
+        application(source, token, entry),
         access_log=None,
         handle_signals=False,
         shutdown_timeout=2,

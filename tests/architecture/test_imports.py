@@ -45,9 +45,15 @@ TABLE: dict[str, set[str]] = {
     "gateway.closing": PURE | {"gateway.errors", "gateway.clock", "gateway.store"} | SEAMS,
     "gateway.forward": PURE | {"gateway.errors", "gateway.clock", "gateway.store"} | SEAMS,
     "gateway.items": PURE,
+    "gateway.entries": PURE
+    | {"gateway.errors", "gateway.items", "gateway.measures", "gateway.windows", "gateway.calendars"}
+    | {"gateway.config.wording", "gateway.entries", "gateway.reports"},
+    "gateway.learning": PURE | {"gateway.measures"},
+    "gateway.reports": PURE | {"gateway.measures", "gateway.windows", "gateway.reports"},
     "gateway.control": PURE | {"gateway.errors", "gateway.health", "gateway.items"},
     "gateway.metrics": PURE | {"gateway.health", "gateway.measures"},
-    "gateway.web": PURE | {"gateway.health", "gateway.measures", "gateway.metrics", "gateway.web"},
+    "gateway.web": PURE
+    | {"gateway.errors", "gateway.health", "gateway.measures", "gateway.metrics", "gateway.web"},
     "drivers": {"gateway.driver", "gateway.model", "gateway.errors", "drivers"},
     "simulators": {"simulators"},
 }
@@ -78,6 +84,8 @@ PURE_ROOMS = {
     "gateway.windows",
     "gateway.calendars",
     "gateway.measures",
+    "gateway.learning",
+    "gateway.reports",
     "drivers",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from aiohttp import ClientSession, TCPConnector
 
 from gateway.health import rfc3339
+from gateway.model import EntryKind
 from gateway.web.routes import serving
 from tests.health_sample import DAY_MS, NOW_MS, FakeHealth
 
@@ -34,11 +35,35 @@ class Visit:
         return json.loads(body)
 
 
+class FakeEntry:
+    """Nothing was entered."""
+
+    async def enter(
+        self, kind: EntryKind, bodies: Sequence[Any], by: str = ""
+    ) -> Sequence[tuple[Mapping[str, Any], bool]]:
+        return []
+
+    def taps(self, zone: str, from_ms: int | None, to_ms: int | None) -> Mapping[str, Any]:
+        return {"zone": zone}
+
+    def tallies(self, line: str) -> Mapping[str, Any]:
+        return {"line": line}
+
+    def campaigns(self) -> Mapping[str, Any]:
+        return {"campaigns": []}
+
+    def report(self, campaign: str) -> Mapping[str, Any]:
+        return {"id": campaign}
+
+    def growth(self, zone: str, first: str, last: str) -> Mapping[str, Any]:
+        return {"zone": zone}
+
+
 @pytest.fixture
 async def visit() -> AsyncIterator[Visit]:
-    source = FakeHealth()
+    source, entry = FakeHealth(), FakeEntry()
     async with (
-        serving(source, "127.0.0.1", 0) as (_, port),
+        serving(source, "127.0.0.1", 0, entry=(entry, entry)) as (_, port),
         ClientSession(connector=TCPConnector(force_close=True)) as session,
     ):
         yield Visit(session, port, source)
@@ -231,7 +256,7 @@ async def test_openapi_names_every_route(visit: Visit) -> None:
     paths = (await visit.json("/api/openapi.json"))["paths"]
     for path in paths:
         query = "?zone=mall" if path.endswith("aggregates") else ""
-        assert (await visit.get(path + query))[0] == 200
+        assert (await visit.get(path.replace("{id}", "advent") + query))[0] == 200
     assert {
         "/",
         "/metrics",

@@ -138,6 +138,7 @@ def test_after_a_year_of_53_weeks_a_day_is_compared_371_days_back() -> None:
     assert retail.comparable(date(2024, 2, 4)) == date(2023, 1, 29)  # weeks 1; 2023 had 53
     assert retail.comparable(date(2026, 11, 27)) == date(2025, 11, 28)  # Black Friday
     assert ISO.comparable(date(2027, 1, 4)) == date(2025, 12, 29)  # 2026 has 53
+    assert ISO.comparable(date(2027, 6, 7)) == date(2026, 6, 1)
     assert ISO.comparable(date(2026, 12, 28)) == date(2025, 12, 22)  # week 53 has no namesake
 
 

@@ -272,6 +272,30 @@ WRONG = {
         '[zone.m]\nkind = "mall"\nparent = "n"\n[zone.n]\nkind = "floor"\nparent = "m"',
         "zone.m.parent: the zone would lie within itself",
     ),
+    "a roster of a day nobody knows": (
+        '[zone.m]\nkind = "store"\nroster = { mon-fry = 3 }',
+        "zone.m.roster.mon-fry: unknown key (did you mean mon-fri?)",
+    ),
+    "a roster with a day twice": (
+        '[zone.m]\nkind = "store"\nroster = { mon-fri = 3, tue = 4 }',
+        "zone.m.roster.tue: tue is named twice",
+    ),
+    "a roster without hours": (
+        '[zone.m]\nkind = "store"\nroster = { mon-fri = 3 }',
+        "zone.m.roster: needs hours, of the zone or the site",
+    ),
+    "a roster of less than nobody": (
+        '[zone.m]\nkind = "store"\nroster = { mon-fri = -3 }',
+        "zone.m.roster.mon-fri: must be 0 to 10000, not -3",
+    ),
+    "staff told by a line and by a roster": (
+        LINKS + CORNER + '[zone.m]\nkind = "store"\nstaff = ["corner/d5"]\nroster = { mon-fri = 3 }',
+        "zone.m.roster: staff is told by the lines of staff already",
+    ),
+    "a group of less than one": (
+        '[zone.m]\nkind = "store"\ngroup = 0.5',
+        "zone.m.group: must be at least 1, not 0.5",
+    ),
     "a zone with unknown hours": (
         '[zone.m]\nkind = "mall"\nhours = "x"',
         "zone.m.hours: there is no [hours.x]",

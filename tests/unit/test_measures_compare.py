@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
 
 import pytest
 
@@ -96,24 +95,6 @@ def test_coverage_of_a_zone_is_that_of_its_worst_line() -> None:
 
 
 # --- growth
-
-
-@pytest.mark.parametrize(
-    ("day", "reference"),
-    [
-        (date(2026, 11, 27), date(2025, 11, 28)),  # a Friday, week 48 of both
-        (date(2027, 1, 4), date(2025, 12, 29)),  # 2027-W01-1; 2026 has 53 weeks, so 2026-W01-1
-        (date(2027, 6, 7), date(2026, 6, 1)),
-        (date(2026, 12, 28), date(2025, 12, 29)),  # 2026-W53-1 has no fellow
-    ],
-)
-def test_the_same_weekday_a_year_before_and_across_a_year_of_53_weeks(day: date, reference: date) -> None:
-    assert growth.reference_day(day) == reference
-    assert reference.weekday() == day.weekday()
-
-
-def test_another_calendar_numbers_its_own_weeks() -> None:
-    assert growth.reference_day(date(2027, 1, 4), week_of=lambda day: 1) == date(2026, 1, 5)
 
 
 def test_doors_that_were_not_whole_in_both_periods_stay_out() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway import windows
 from gateway.model import MAX_COUNT, MAX_INTERVAL_MS, MAX_MONEY_MINOR
-from gateway.windows import SHARE_SQL, Hours
+from gateway.windows import SHARE_SQL, Hours, open_share
 
 OSLO = "Europe/Oslo"
 SQL = sqlite3.connect(":memory:", check_same_thread=False)
@@ -96,3 +96,25 @@ def test_hours_past_midnight_belong_to_the_date_they_open() -> None:
 
 def test_without_hours_a_window_is_its_own_base() -> None:
     assert windows.open_ms(None, OSLO, 0, 900_000) == 900_000
+
+
+@given(
+    st.integers(0, 10_000),
+    st.lists(st.integers(0, 1000), min_size=2, max_size=8, unique=True),
+    st.lists(st.integers(0, 1000), max_size=6, unique=True),
+)
+def test_the_parts_of_a_roster_add_up_for_every_partition(
+    count: int, edges: list[int], cuts: list[int]
+) -> None:
+    edges = sorted(edges)[: len(edges) // 2 * 2]
+    opened = list(zip(edges[::2], edges[1::2], strict=True))
+    bounds = [0, *sorted(cuts), 1001]
+    parts = [open_share(count, opened, low, high) for low, high in pairwise(bounds)]
+    assert sum(parts) == count
+    assert min(parts) >= 0
+    closed = [(low, high) for low, high in pairwise([0, *edges, 1001])][::2]
+    assert all(open_share(count, opened, low, high) == 0 for low, high in closed)
+
+
+def test_a_day_without_hours_has_no_staff_to_share() -> None:
+    assert open_share(12, [], 0, 1000) == 0

@@ -1,0 +1,134 @@
+"""counter-gateway tally: persons counted by hand, and what they say of the counter."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.commands import config_option, load_or_exit
+from gateway.commands.entering import enter, fail, findings, own_id, tell, withdraw
+
+SIDES = ("ins", "outs", "passes")
+WHY = {
+    "no_history": "six tallies of a hundred persons each are the least",
+    "no_denominator": "nearly all was counted in one of them",
+    "implausible_factor": "beyond 0.8 to 1.25 the sensor is to be mended, not multiplied",
+}
+
+
+@click.group()
+def command() -> None:
+    """Persons counted by hand at a door, and what they say of its counter."""
+
+
+@command.command()
+@config_option
+@click.option("--line", required=True, help="Counter, or counter/line.")
+@click.option("--from", "start", required=True, help="When counting began (site's time unless it says).")
+@click.option("--to", "end", required=True, help="When it ended.")
+@click.option("--ins", type=int, help="Persons that came in.")
+@click.option("--outs", type=int, help="Persons that went out.")
+@click.option("--passes", type=int, help="Persons in either direction.")
+@click.option("--id", "id_", default=own_id, help="An id of your own: the same again is the same tally.")
+def add(config_path: Path, line: str, start: str, end: str, id_: str, **sides: int | None) -> None:
+    """Enter one tally. Needs the daemon."""
+    given = {side: n for side, n in sides.items() if n is not None}
+    enter(config_path, "tally", [{"id": id_, "line": line, "from": start, "to": end, **given}])
+
+
+@command.command("import")
+@config_option
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def import_(config_path: Path, file: Path) -> None:
+    """Enter the tallies of a CSV file with the columns line, from, to and ins, outs or passes.
+
+    A column id makes importing twice harmless; without it the row's content is its id.
+    """
+    try:
+        bodies = list(rows(file))
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        fail(f"{file}: {error}")
+    enter(config_path, "tally", bodies)
+
+
+def rows(file: Path) -> Iterator[dict[str, Any]]:
+    """The bodies of a file's rows. Raises ValueError that names the row."""
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        dialect = ";" if ";" in text.readline() else ","
+        text.seek(0)
+        for number, row in enumerate(csv.DictReader(text, delimiter=dialect, strict=True), 2):
+            yield body(row, number)
+
+
+def body(row: Mapping[str | None, Any], number: int) -> dict[str, Any]:
+    """One row; numbers are numbers."""
+    given: dict[str, Any] = {}
+    for name, value in row.items():
+        if name is None or value is None:
+            raise ValueError(f"row {number}: not as many cells as the first row has")
+        if value.strip():
+            given[name.strip()] = value.strip()
+    for side in SIDES:
+        if side in given:
+            if not given[side].isdecimal():
+                raise ValueError(f"row {number}: {side}: must be a whole number, not {given[side]!r}")
+            given[side] = int(given[side])
+    content = "|".join(f"{name}={given[name]}" for name in sorted(given))
+    return {"id": f"row-{_digest(content)}", **given}
+
+
+def _digest(content: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+@command.command()
+@config_option
+@click.argument("id_", metavar="ID")
+def remove(config_path: Path, id_: str) -> None:
+    """A tally that was wrong no longer counts; it stays to be seen. Needs the daemon."""
+    withdraw(config_path, "tally", id_)
+
+
+@command.command()
+@config_option
+@click.argument("line")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def report(config_path: Path, line: str, as_json: bool) -> None:
+    """Each tally of LINE beside what its counter counted, and the factor that would make them equal."""
+    from gateway.errors import GatewayError
+
+    config = load_or_exit(config_path)
+    try:
+        told = findings(config).tallies(line)
+    except GatewayError as error:
+        fail(error)
+    if as_json:
+        tell(told)
+        return
+    for row in told["tallies"]:
+        click.echo(_row(row))
+    for side, factor in told["sides"].items():
+        if factor["tallies"]:
+            click.echo(f"{side}: {_factor(factor)}")
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    sides = [side for side in SIDES if side in row]
+    if row["counted"] is None:
+        beside = "the counter was not watched all that time, or its readings are gone"
+    else:
+        beside = ", ".join(f"{side} {row[side]} by hand, {row['counted'][side]} counted" for side in sides)
+    return f"{row['from']} to {row['to']}: {beside}"
+
+
+def _factor(factor: Mapping[str, Any]) -> str:
+    shown = f"{factor['tallies']} tallies, {factor['manual']} by hand, {factor['counted']} counted"
+    if factor["factor"] is None:
+        return f"{shown}; no factor: {WHY.get(factor['why'], factor['why'])}"
+    return f"{shown}; factor {factor['factor']:.4f} ({factor['low']:.4f} to {factor['high']:.4f})"

@@ -1,0 +1,25 @@
+"""Pure: an entry as API and commands show it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.items import rfc3339
+from gateway.model import Entry, EntryKind
+
+SUBJECT = {EntryKind.TAP: "zone", EntryKind.TALLY: "line"}
+
+
+def to_json(entry: Entry) -> dict[str, Any]:
+    """Its content as it was sent, with who and when."""
+    row: dict[str, Any] = {"id": entry.id}
+    if entry.kind in SUBJECT:
+        row[SUBJECT[entry.kind]] = entry.subject
+    if entry.kind is EntryKind.TAP:
+        row["at"] = rfc3339(entry.start_ms)
+    else:
+        row |= {"from": rfc3339(entry.start_ms), "to": rfc3339(entry.end_ms)}
+    row |= {**entry.content, "by": entry.by, "entered": rfc3339(entry.entered_ms)}
+    if entry.withdrawn_ms is not None:
+        row["withdrawn"] = rfc3339(entry.withdrawn_ms)
+    return row

@@ -1,0 +1,111 @@
+"""Pure: a zone's business day so far as ratios, each under its own name because they are different figures.
+
+`conversion` of receipts per visitor is published beside these. Figures by lag are of closed windows only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway import measures
+from gateway.learning import NOTHING, Learnt
+from gateway.measures import Ratio, gate
+from gateway.measures.converting import (
+    bag_rate,
+    conversion_crude,
+    conversion_shrunk,
+    conversion_units,
+)
+from gateway.measures.lag import conversion_lagged, kernel, lagged, rolling_length
+from gateway.measures.money import average_transaction, sales_per_visitor
+from gateway.measures.ratios import NO_HISTORY, unknown
+
+HOUR_S = 3600
+FEW_SALES = 10  # below this the shrunk rate is shown
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a zone counted today. `visitors`: calibrated ins less staff; `s_k` of that calibration.
+
+    `closed`: (visitors, sales) of each closed window of `size_s`, none left out. `centre`: visitors of the
+    zone around it, None without one. `group`: persons who buy together. `taps`: (persons, with a bag).
+    """
+
+    ins: float
+    visitors: float
+    sales: int
+    amount_minor: int
+    size_s: int
+    weekday: int
+    closed: Sequence[tuple[float, int]] = ()
+    learnt: Learnt = NOTHING
+    s_k: float = 0.0
+    centre: float | None = None
+    group: float | None = None
+    taps: tuple[int, int] | None = None
+    has_tills: bool = False
+
+
+def figures(now: Sums, complete: float | None, least: float) -> dict[str, Ratio]:
+    """Those that the zone is configured for, by name; unknown with a reason while too little was watched."""
+    found: dict[str, Ratio] = {}
+    if now.has_tills:
+        found |= _of_receipts(now)
+    if now.centre is not None:
+        found["mall_share"] = measures.mall_share(round(now.visitors), round(now.centre))
+    gated = {name: gate(ratio, complete, least) for name, ratio in found.items()}
+    if now.has_tills:
+        gated["atv"] = average_transaction(now.amount_minor, now.sales)  # of receipts alone: no door is asked
+    if now.taps is not None:
+        gated["bag_rate"] = bag_rate(now.taps[1], now.taps[0], now.group or 1.0)
+    return gated | {"dwell": now.learnt.dwell}
+
+
+def _of_receipts(now: Sums) -> Mapping[str, Ratio]:
+    phi, s_k = now.learnt.phi_day, now.s_k
+    found = {
+        "conversion_crude": conversion_crude(now.sales, round(now.ins), phi=phi, s_k=s_k),
+        "conversion_lagged": _so_far(now),
+        "conversion_trailing": _trailing(now),
+        "spv": sales_per_visitor(now.amount_minor, now.sales, round(now.visitors), phi=phi),
+    }
+    if now.group is not None:
+        units = conversion_units(now.sales, round(now.visitors), now.group, phi=phi, s_k=s_k)
+        found["conversion_units"] = units
+    if now.sales < FEW_SALES:
+        found["conversion_shrunk"] = _shrunk(now)
+    return found
+
+
+def _shrunk(now: Sums) -> Ratio:
+    """While there are few receipts: pulled towards the last same weekdays, and labelled."""
+    usual = now.learnt.prior_of(now.weekday)
+    if usual is None:
+        return unknown(NO_HISTORY)
+    return conversion_shrunk(now.sales, round(now.visitors), *usual)
+
+
+def _so_far(now: Sums) -> Ratio:
+    """Receipts per visitor of whom it can be expected by now."""
+    if now.learnt.lag_s is None:
+        return unknown(NO_HISTORY)
+    came, sales = _lagged(now), sum(sold for _came, sold in now.closed)
+    return conversion_lagged(sales, math.fsum(came), phi=now.learnt.phi_day, s_k=now.s_k)
+
+
+def _trailing(now: Sums) -> Ratio:
+    """The last hour, or four mean lags where that is longer; unknown before so much of the day has passed."""
+    if now.learnt.lag_s is None:
+        return unknown(NO_HISTORY)
+    length = rolling_length(now.learnt.lag_s / now.size_s, max(1, HOUR_S // now.size_s))
+    if len(now.closed) < length:
+        return unknown(NO_HISTORY)
+    came, sales = _lagged(now)[-length:], sum(sold for _came, sold in now.closed[-length:])
+    return conversion_lagged(sales, math.fsum(came), phi=now.learnt.phi_trailing, s_k=now.s_k)
+
+
+def _lagged(now: Sums) -> Sequence[float]:
+    return lagged([came for came, _sold in now.closed], kernel(now.learnt.lag_s or 0.0, now.size_s))

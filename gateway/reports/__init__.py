@@ -1,0 +1,1 @@
+"""What closed days come to: like-for-like growth, and whether a campaign shows. Pure over sums of days."""

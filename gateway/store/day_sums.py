@@ -1,0 +1,72 @@
+"""Whole business days out of closed windows: sums of the current revisions, never means of ratios."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from gateway.model import Role
+from gateway.store.memory import Memory, Zone
+from gateway.store.plan import DaySum
+from gateway.windows import Span
+
+# ruff: noqa: S608  statements are put together from parts of this file only
+# A window of closed hours has no base: what nobody had to watch is not missing.
+CURRENT_ZONE = (
+    "SELECT *, max(revision) FROM zone_aggregates WHERE zone_id=:zone AND size_s=:size AND start_ms>=:from"
+    " AND start_ms<:to GROUP BY start_ms"
+)
+WATCHED = (
+    "sum(CASE WHEN {base} IS NOT NULL THEN {watched} END), sum({base}),"
+    " coalesce(sum({base} IS NOT NULL AND {watched} IS NULL), 0)"
+)
+ZONE_DAY = (
+    "SELECT count(*), sum(ins), sum(outs), sum(passersby), sum(sales), sum(returns), sum(amount),"
+    f" {WATCHED.format(base='base_ms', watched='watched_ms')} FROM ({CURRENT_ZONE})"
+)
+DOOR_DAY = (
+    "WITH z AS ("
+    + CURRENT_ZONE
+    + "), w AS (SELECT *, max(revision) FROM line_windows WHERE line_id=:line AND size_s=:size AND"
+    " start_ms>=:from AND start_ms<:to GROUP BY start_ms)"
+    " SELECT count(*), sum(w.ins+(w.odd_before+w.passes)/2),"
+    " sum(w.outs+w.passes-(w.odd_before+w.passes)/2), 0, 0, 0, 0,"
+    f" {WATCHED.format(base='z.base_ms', watched='min(w.watched_ms, z.base_ms)')}"
+    " FROM z JOIN w USING (start_ms)"
+)
+
+
+def zone_days(con: sqlite3.Connection, memory: Memory, zone: Zone, days: list[Span]) -> list[DaySum | None]:
+    """One zone's sums of each `[start, end)`; None where not every window of it is closed."""
+    return [_day(con, memory, ZONE_DAY, {"zone": zone.id}, span) for span in days]
+
+
+def door_days(
+    con: sqlite3.Connection, memory: Memory, zone: Zone, days: list[Span]
+) -> dict[str, list[DaySum | None]]:
+    """Each entrance of a zone (as it is configured now) by its own sums, in as the zone sees it."""
+    doors: dict[str, list[DaySum | None]] = {}
+    for member in zone.versions[-1].members:
+        if member.role is Role.ENTRANCE:
+            binds = {"zone": zone.id, "line": member.line_id}
+            sums = [_day(con, memory, DOOR_DAY, binds, span) for span in days]
+            turned = [one.turned() if one and member.sign < 0 else one for one in sums]
+            doors[memory.by_id[member.line_id].rule.ref] = turned
+    return doors
+
+
+def _day(
+    con: sqlite3.Connection, memory: Memory, statement: str, binds: dict[str, int], span: Span
+) -> DaySum | None:
+    """By the window size that was the configured one at the day's start."""
+    start_ms, end_ms = span
+    grids = [grid for grid in memory.grids if grid.base and grid.from_ms <= start_ms < grid.to_ms]
+    if not grids:
+        return None
+    size_s = grids[0].size_s
+    row = con.execute(statement, {**binds, "size": size_s, "from": start_ms, "to": end_ms}).fetchone()
+    n, *sums, watched, base, unknown = row
+    if n < (end_ms - start_ms) // (size_s * 1000):
+        return None
+    ins, outs, passersby, sales, returns, amount = (value or 0 for value in sums)
+    crossed = (ins, outs, passersby, sales, returns, amount)
+    return DaySum(start_ms, end_ms, *crossed, None if unknown else watched, base)

@@ -1,0 +1,120 @@
+"""Where people enter something: taps, tallies and campaigns, each under an id that their client made.
+
+The same id with the same content is answered as the first time: a phone may send again what it did not
+hear of; with other content it is a conflict. Only JSON is taken, and not from another site's page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from aiohttp import web
+
+from gateway.errors import EntryConflict, EntryRefused, StoreError
+from gateway.model import EntryKind
+from gateway.web import access
+from gateway.web.tables import parse_instant
+
+PATHS = {"taps": EntryKind.TAP, "tallies": EntryKind.TALLY, "campaigns": EntryKind.CAMPAIGN}
+
+
+class Desk(Protocol):
+    """Who takes entries in; `gateway.entries.Entries` is one."""
+
+    async def enter(
+        self, kind: EntryKind, bodies: Sequence[Any], by: str = ""
+    ) -> Sequence[tuple[Mapping[str, Any], bool]]:
+        """Each as it is kept, and whether it is new. Raises EntryRefused, EntryConflict, StoreError."""
+        ...
+
+
+class Told(Protocol):
+    """Who tells what entries come to; `gateway.entries.Findings` is one."""
+
+    def taps(self, zone: str, from_ms: int | None, to_ms: int | None) -> Mapping[str, Any]: ...
+
+    def tallies(self, line: str) -> Mapping[str, Any]: ...
+
+    def campaigns(self) -> Mapping[str, Any]: ...
+
+    def report(self, campaign: str) -> Mapping[str, Any]: ...
+
+    def growth(self, zone: str, first: str, last: str) -> Mapping[str, Any]: ...
+
+
+Entry: TypeAlias = tuple[Desk, Told]
+
+
+def routes(desk: Desk, told: Told) -> list[web.RouteDef]:
+    """POST and GET of what can be entered."""
+    return [
+        *(web.post(f"/api/v1/{path}", _entering(desk, kind)) for path, kind in PATHS.items()),
+        web.get("/api/v1/taps", _telling(lambda query: told.taps(*_survey(query)))),
+        web.get("/api/v1/tallies", _telling(lambda query: told.tallies(query.get("line", "")))),
+        web.get("/api/v1/campaigns", _telling(lambda _query: told.campaigns())),
+        web.get("/api/v1/campaigns/{id}", _telling(lambda query: told.report(query["id"]))),
+        web.get("/api/v1/growth", _telling(lambda query: told.growth(*_period(query)))),
+    ]
+
+
+def _entering(desk: Desk, kind: EntryKind) -> access.Answer:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        body = await _json(request)
+        several = isinstance(body, list)
+        try:
+            kept = await desk.enter(kind, body if several else [body])
+        except EntryConflict as error:
+            raise web.HTTPConflict(text=str(error)) from None
+        except EntryRefused as error:
+            raise web.HTTPUnprocessableEntity(text=str(error)) from None
+        except StoreError as error:
+            raise web.HTTPServiceUnavailable(text=str(error)) from None
+        shown = [dict(entry) for entry, _new in kept]
+        status = 201 if any(new for _entry, new in kept) else 200
+        return web.json_response(shown if several else shown[0], status=status)
+
+    return answer
+
+
+async def _json(request: web.Request) -> Any:
+    """The body. A page of another site can post forms and text without asking us, but not JSON."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="Content-Type must be application/json")
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise web.HTTPForbidden(text="entered from another site's page")
+    try:
+        return json.loads(await request.text())
+    except (ValueError, RecursionError):
+        raise web.HTTPBadRequest(text="the body is no JSON") from None
+
+
+def _telling(tell: Callable[[Mapping[str, str]], Mapping[str, Any]]) -> access.Answer:
+    """Read off the loop: it may add up many days."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            told = await asyncio.to_thread(tell, {**request.query, **request.match_info})
+        except EntryRefused as error:
+            raise web.HTTPUnprocessableEntity(text=str(error)) from None
+        except StoreError as error:
+            raise web.HTTPServiceUnavailable(text=str(error)) from None
+        return web.json_response(told)
+
+    return answer
+
+
+def _survey(query: Mapping[str, str]) -> tuple[str, int | None, int | None]:
+    bounds: list[int | None] = []
+    for name in ("from", "to"):
+        try:
+            bounds.append(parse_instant(query[name]) if name in query else None)
+        except ValueError:
+            raise EntryRefused(f"{name}: expected an RFC 3339 time") from None
+    return query.get("zone", ""), bounds[0], bounds[1]
+
+
+def _period(query: Mapping[str, str]) -> tuple[str, str, str]:
+    return query.get("zone", ""), query.get("from", ""), query.get("to", "")

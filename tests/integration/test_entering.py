@@ -1,0 +1,208 @@
+"""Entering over the local HTTP and by command, with the real daemon behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, TCPConnector
+from click.testing import CliRunner
+
+from gateway import app
+from gateway.__main__ import main
+from gateway.config import load
+from gateway.model import Booking, Crossings, Parcel
+from tests.daemon_rig import Ahead
+
+CONFIG = """
+[gateway]
+id = "box"
+data_dir = "data"
+[site]
+id = "here"
+timezone = "Europe/Oslo"
+[http]
+listen = "127.0.0.1:{port}"
+[link]
+bus = {{ over = "tcp", options = {{ host = "127.0.0.1", port = 1 }} }}
+[counter]
+door = {{ link = "bus", driver = "lines", basis = "delta", expect_s = 3600, pattern = "in (?P<ins>\\\\d+)" }}
+[zone]
+shop-05 = {{ kind = "store", entrances = ["door"] }}
+"""
+MINUTE = 60_000
+
+
+class Desk:
+    """The daemon, a browser and a shell."""
+
+    def __init__(self, config: Path, daemon: app.Gateway, session: ClientSession, port: int) -> None:
+        self.config, self.daemon, self.session = config, daemon, session
+        self.url = f"http://127.0.0.1:{port}/api/v1"
+
+    async def post(self, path: str, body: Any, **headers: str) -> tuple[int, Any]:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.post(f"{self.url}/{path}", json=body, headers=names) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        async with self.session.get(f"{self.url}/{path}") as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    async def told(self, *args: str) -> tuple[int, str]:
+        result = await asyncio.to_thread(CliRunner().invoke, main, [*args, "-c", str(self.config)])
+        return result.exit_code, result.output
+
+    async def count(self, ins: int, minutes_ago: int, minutes: int) -> tuple[str, str]:
+        """People over a stretch, watched; gives its bounds in the words of an API."""
+        from gateway.items import rfc3339
+
+        start = self.daemon.clock.wall_ms() - minutes_ago * MINUTE
+        end = start + minutes * MINUTE
+        reading = Crossings("door", "main", start, end, ins, 0)
+        stamp = self.daemon.clock.stamp()
+        await self.daemon.store.record([Parcel("bus", stamp, [Booking("door", "main", reading)])])
+        return rfc3339(start), rfc3339(end)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, unused_tcp_port: int) -> AsyncIterator[Desk]:
+    config = tmp_path / "gateway.toml"
+    config.write_text(CONFIG.format(port=unused_tcp_port))
+    closing = TCPConnector(force_close=True)
+    async with app.gateway(load(config), Ahead()) as daemon, ClientSession(connector=closing) as session:
+        yield Desk(config, daemon, session, unused_tcp_port)
+
+
+async def test_a_bag_survey_from_a_phone_that_sends_twice(desk: Desk) -> None:
+    taps = [{"id": f"phone-{n}", "zone": "shop-05", "bag": n % 4 == 0} for n in range(40)]
+    assert (await desk.post("taps", taps))[0] == 201
+    status, again = await desk.post("taps", taps)
+    assert (status, len(again)) == (200, 40)
+    status, survey = await desk.get("taps?zone=shop-05")
+    assert (status, survey["taps"], survey["bags"]) == (200, 40, 10)
+    rate = survey["bag_rate"]
+    assert rate["value"] == 0.25
+    assert 0 < rate["low"] < 0.25 < rate["high"] < 1
+
+
+async def test_a_survey_of_nobody_is_unknown_and_not_nothing(desk: Desk) -> None:
+    survey = (await desk.get("taps?zone=shop-05"))[1]
+    assert survey["bag_rate"] == {"value": None, "why": "no_denominator"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "words"),
+    [
+        ("taps", {"id": "1", "zone": "nowhere", "bag": True}, 422, "zone: there is no zone"),
+        ("taps", [], 422, "between 1 and"),
+        ("taps", [{"id": "1"}] * 1001, 422, "between 1 and"),
+        ("taps", 7, 422, "must be an object"),
+        ("tallies", {"id": "1", "line": "door", "ins": 3}, 422, "from: missing; to: missing"),
+        (
+            "campaigns",
+            {"id": "1", "from": "2026-11-28", "to": "2026-11-01", "zones": ["shop-05"]},
+            422,
+            "after",
+        ),
+    ],
+)
+async def test_a_wrong_entry_is_a_problem_that_names_its_key(
+    desk: Desk, path: str, body: Any, status: int, words: str
+) -> None:
+    answered, problem = await desk.post(path, body)
+    assert (answered, problem["status"]) == (status, status)
+    assert words in problem["detail"]
+
+
+async def test_another_sites_page_cannot_enter_anything(desk: Desk) -> None:
+    tap = {"id": "1", "zone": "shop-05", "bag": True}
+    assert (await desk.post("taps", tap, Sec_Fetch_Site="cross-site"))[0] == 403
+    assert (await desk.post("taps", tap, Content_Type="text/plain"))[0] == 415
+    assert (await desk.get("taps?zone=shop-05"))[1]["taps"] == 0
+
+
+async def test_bytes_that_are_no_json_are_said_to_be_none(desk: Desk) -> None:
+    headers = {"Content-Type": "application/json"}
+    for body in (b"{", b"\xff\xfe", b"[" * 30_000, b""):
+        async with desk.session.post(f"{desk.url}/taps", data=body, headers=headers) as answer:
+            assert answer.status == 400, body[:4]
+
+
+async def test_an_id_for_two_things_is_a_conflict(desk: Desk) -> None:
+    tally = {
+        "id": "t",
+        "line": "door",
+        "from": "2026-11-25T09:00:00Z",
+        "to": "2026-11-25T09:15:00Z",
+        "ins": 7,
+    }
+    assert (await desk.post("tallies", tally))[0] == 201
+    status, problem = await desk.post("tallies", {**tally, "ins": 8})
+    assert (status, "used before" in problem["detail"]) == (409, True)
+
+
+async def test_tallies_stand_beside_what_was_counted_and_come_to_a_factor(desk: Desk) -> None:
+    # the windows of the worked example of metrics, section 9
+    by_hand, counted = (118, 205, 97, 164, 143, 188), (112, 197, 95, 151, 139, 176)
+    for n, (manual, seen) in enumerate(zip(by_hand, counted, strict=True)):
+        start, end = await desk.count(seen, 600 - 20 * n, 15)
+        code, output = await desk.told(
+            "tally", "add", "--line", "door", "--from", start, "--to", end, "--ins", str(manual)
+        )
+        assert (code, "entered" in output) == (0, True), output
+    told = (await desk.get("tallies?line=door"))[1]
+    assert [row["counted"]["ins"] for row in told["tallies"]] == list(counted)
+    side = told["sides"]["ins"]
+    assert (side["tallies"], side["manual"], side["counted"]) == (6, 915, 870)
+    assert (side["factor"], side["standard_error"]) == (1.051724, 0.009718)
+    code, output = await desk.told("tally", "report", "door")
+    assert (code, "factor 1.0517 (1.0267 to 1.0767)" in output) == (0, True), output
+
+
+async def test_a_tally_of_a_time_nobody_watched_is_no_evidence(desk: Desk) -> None:
+    tally = {
+        "id": "t",
+        "line": "door",
+        "from": "2026-11-25T09:00:00Z",
+        "to": "2026-11-25T09:15:00Z",
+        "ins": 118,
+    }
+    await desk.post("tallies", tally)
+    told = (await desk.get("tallies?line=door"))[1]
+    assert told["tallies"][0]["counted"] is None
+    assert told["sides"]["ins"]["factor"] is None
+
+
+async def test_a_tally_that_was_wrong_is_taken_back(desk: Desk) -> None:
+    start, end = await desk.count(10, 60, 15)
+    await desk.told(
+        "tally", "add", "--line", "door", "--from", start, "--to", end, "--ins", "12", "--id", "wrong"
+    )
+    assert (await desk.told("tally", "remove", "wrong"))[0] == 0
+    assert (await desk.get("tallies?line=door"))[1]["tallies"] == []
+    code, output = await desk.told("tally", "remove", "never")
+    assert (code, "there is no tally never" in output) == (1, True)
+
+
+async def test_campaigns_by_command_file_and_http(desk: Desk, tmp_path: Path) -> None:
+    base = ("campaign", "add", "--from", "2026-11-28", "--to", "2026-11-29")
+    assert (await desk.told(*base, "--zone", "shop-05", "--id", "lights", "--purpose", "Advent"))[0] == 0
+    file = tmp_path / "campaigns.toml"
+    file.write_text('[campaign.music]\nfrom = 2026-12-05\nto = 2026-12-06\nzones = ["shop-05"]\ngoal = 0.1\n')
+    assert (await desk.told("campaign", "add", str(file)))[0] == 0
+    body = {"id": "scent", "from": "2026-12-12", "to": "2026-12-13", "zones": ["shop-05"]}
+    assert (await desk.post("campaigns", body))[0] == 201
+    ids = [one["id"] for one in (await desk.get("campaigns"))[1]["campaigns"]]
+    assert ids == ["lights", "music", "scent"]
+    assert (await desk.told("campaign", "remove", "scent"))[0] == 0
+    code, output = await desk.told("campaign", "list")
+    assert code == 0
+    assert "Advent" in output
+    assert "scent" in output
+    assert "withdrawn" in output
+    code, output = await desk.told(*base, "--zone", "shop-50")
+    assert (code, "mean shop-05" in output) == (1, True), output

@@ -1,0 +1,100 @@
+"""A zone's day so far as ratios: which are shown, which are unknown and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.health.figures import Sums, figures
+from gateway.learning import Learnt
+from gateway.measures.ratios import INCOMPLETE, NO_DENOMINATOR, NO_HISTORY, RATIO_GT_1, SHRUNK
+
+# the worked day of metrics, section 12: 25 in a hundred buy, 1.1 windows later
+ENTERED = (0, 40, 80 - 20, 80, 60, 40, 20, 0, 0)
+PAID = (0, 2, 8, 14, 18, 15, 11, 5, 2)
+LEARNT = Learnt(lag_s=1.1 * 900, priors={"0": (0.25, 200.0)}, days=28)
+DAY = Sums(
+    ins=320,
+    visitors=300,
+    sales=75,
+    amount_minor=750_000,
+    size_s=900,
+    weekday=0,
+    closed=tuple(zip(map(float, ENTERED), PAID, strict=True)),
+    learnt=LEARNT,
+    has_tills=True,
+)
+
+
+def test_each_rate_has_its_own_name_and_formula() -> None:
+    found = figures(replace(DAY, group=1.5, centre=3000.0, taps=(40, 10)), 1.0, 0.8)
+    assert found["conversion_crude"].value == 75 / 320
+    assert found["conversion_units"].value == 75 / 200
+    assert found["atv"].value == 10_000
+    assert found["spv"].value == 2500
+    assert found["mall_share"].value == 0.1
+    assert found["bag_rate"].value == 0.25
+    assert len({ratio.formula for ratio in found.values()}) == len(found) - 1  # two are lagged; dwell unknown
+
+
+def test_while_a_store_fills_the_lagged_rate_is_the_true_one() -> None:
+    morning = replace(DAY, closed=DAY.closed[:4], visitors=180, sales=24)
+    found = figures(morning, 1.0, 0.8)
+    lagged = found["conversion_lagged"].value
+    assert lagged is not None
+    assert found["conversion_crude"].value < 0.15  # type: ignore[operator]
+    assert lagged == pytest.approx(0.25, abs=0.04)
+
+
+def test_the_trailing_rate_waits_for_four_mean_lags() -> None:
+    assert figures(replace(DAY, closed=DAY.closed[:4]), 1.0, 0.8)["conversion_trailing"].why == NO_HISTORY
+    assert figures(DAY, 1.0, 0.8)["conversion_trailing"].value is not None
+
+
+def test_without_a_learnt_lag_nothing_is_said_by_lag() -> None:
+    found = figures(replace(DAY, learnt=Learnt()), 1.0, 0.8)
+    assert found["conversion_lagged"].why == found["conversion_trailing"].why == NO_HISTORY
+
+
+def test_early_in_the_day_the_rate_is_pulled_towards_the_usual_one_and_says_so() -> None:
+    found = figures(replace(DAY, ins=7, visitors=7, sales=2, closed=()), 1.0, 0.8)
+    assert found["conversion_shrunk"].value == pytest.approx((2 + 50) / 207)
+    assert SHRUNK in found["conversion_shrunk"].flags
+    assert "conversion_shrunk" not in figures(DAY, 1.0, 0.8)
+
+
+def test_what_was_not_watched_makes_rates_unknown_but_not_the_value_of_a_receipt() -> None:
+    found = figures(DAY, 0.5, 0.8)
+    assert found["conversion_crude"].why == INCOMPLETE
+    assert found["atv"].value == 10_000
+
+
+def test_a_zone_without_tills_shows_none_of_theirs() -> None:
+    found = figures(replace(DAY, has_tills=False, centre=3000.0), 1.0, 0.8)
+    assert set(found) == {"mall_share", "dwell"}
+
+
+def test_nobody_is_not_nothing() -> None:
+    found = figures(
+        replace(DAY, ins=0, visitors=0, sales=0, amount_minor=0, closed=(), taps=(0, 0)), 1.0, 0.8
+    )
+    for name in ("conversion_crude", "spv", "atv", "bag_rate"):
+        assert (name, found[name].why) == (name, NO_DENOMINATOR)
+
+
+@given(
+    st.integers(0, 500),
+    st.integers(0, 500),
+    st.lists(st.tuples(st.integers(0, 90).map(float), st.integers(0, 90)), max_size=40),
+)
+def test_no_figure_leaves_its_range_unflagged(ins: int, sales: int, closed: list[tuple[float, int]]) -> None:
+    found = figures(replace(DAY, ins=ins, visitors=ins, sales=sales, closed=closed, centre=100.0), 1.0, 0.8)
+    for name, ratio in found.items():
+        if name in ("atv", "spv", "dwell") or ratio.value is None:
+            continue
+        assert 0 <= ratio.value <= 1 or RATIO_GT_1 in ratio.flags, name
+        if ratio.low is not None and ratio.high is not None:
+            assert ratio.low <= ratio.value <= ratio.high, name
