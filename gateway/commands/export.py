@@ -29,7 +29,7 @@ def moment(text: str) -> int | date:
     from gateway.web.tables import parse_instant
 
     try:
-        return date.fromisoformat(text) if len(text) == len("2026-11-23") else parse_instant(text)
+        return date.fromisoformat(text) if text.count("-") == 2 and ":" not in text else parse_instant(text)
     except ValueError:
         raise click.BadParameter(f"{text!r} is no RFC 3339 time") from None
 

@@ -18,7 +18,7 @@ KEYS = (*WEEKDAYS, "mon-fri", "sat-sun", "mon-sun", "holidays", "dates")
 DAY_MIN = 24 * 60
 DAY = timedelta(days=1)
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_DATE = re.compile(r"[12]\d{3}-\d\d-\d\d")
 
 
 def read_hours(table: Mapping[str, Any], at: Key, note: Note, ask: Ask) -> tuple[Hours, list[Observed]]:
@@ -62,10 +62,10 @@ def days_of(name: str) -> range | None:
 def _spans(value: Any, key: Key, note: Note) -> Spans:
     texts = value if isinstance(value, list) else [value]
     if "closed" in texts or not texts:
-        if len(texts) != 1:
-            note(
-                key, "is closed and open at once" if texts else 'must be "closed" or times, not an empty list'
-            )
+        if len(texts) > 1:
+            note(key, "is closed and open at once")
+        elif not texts:
+            note(key, 'must be "closed" or times, not an empty list')
         return ()
     spans: list[Span] = []
     for text in texts:

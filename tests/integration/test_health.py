@@ -330,6 +330,11 @@ async def test_export_of_readings(box: Box, monkeypatch: pytest.MonkeyPatch) -> 
     assert rows[0]["end"] == "2026-11-25T10:15:00.000Z"
 
 
+async def test_export_takes_unix_seconds_too(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    span = ("--from", str(T0 // 1000), "--to", str(T0 // 1000 + 1800))
+    assert len(call(export.command, box, monkeypatch, *span).output.splitlines()) == 3
+
+
 @pytest.mark.parametrize(
     "span", [("--from", "soon", "--to", "2026-11-26"), ("--from", "2026-11-26", "--to", "2026-11-25")]
 )

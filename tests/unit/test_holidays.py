@@ -210,6 +210,8 @@ WRONG = {
     "closed and open": ('mon = ["closed", "10:00-12:00"]', "hours.c.mon: is closed and open at once"),
     "nothing": ("mon = []", 'hours.c.mon: must be "closed" or times, not an empty list'),
     "a date that is none": ('dates = { 2026-02-29 = "closed" }', "hours.c.dates.2026-02-29: not a date"),
+    "the last day of all": ('dates = { 9999-12-31 = "closed" }', "hours.c.dates.9999-12-31: not a date"),
+    "the first day of all": ('dates = { 0001-01-01 = "closed" }', "hours.c.dates.0001-01-01: not a date"),
     "a date in another writing": ('dates = { 20261224 = "closed" }', "hours.c.dates.20261224: not a date"),
     "a week for a date": ('dates = { "2026-W52-4" = "closed" }', "not a date like 2026-12-24"),
     "a country that is none": (
