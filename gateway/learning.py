@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 
 from gateway.measures import PHI_START
 from gateway.measures.converting import prior
@@ -94,6 +94,11 @@ class Learnt:
             else Ratio(self.dwell_min, formula="little-windows/1")
         )
 
+    @classmethod
+    def of(cls, text: str | None) -> Learnt:
+        """What was stored, or what is assumed before the first day."""
+        return _parsed(text) if text else NOTHING
+
     def to_text(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))
 
@@ -105,6 +110,12 @@ class Learnt:
 
 
 NOTHING = Learnt()
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Learnt:
+    """A zone's windows of one day were closed by the same: a backlog parses it once."""
+    return Learnt.from_text(text)
 
 
 def teach(days: Sequence[Day]) -> Learnt:

@@ -77,6 +77,11 @@ def _local(at_ms: int, timezone: str) -> datetime:
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone_of(timezone))
 
 
+def local_hour(at_ms: int, timezone: str) -> int:
+    """0…23, as a clock on the wall shows it."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone_of(timezone)).hour
+
+
 def business_date(at_ms: int, timezone: str, day_start_min: int = 0) -> date:
     """The date of the business day around an instant: by the day's own beginning, never by subtraction.
 

@@ -10,6 +10,7 @@ from gateway.store.line_windows import CORRECTION, LATE, PATIENCE_MS, TILL, Line
 from gateway.store.memory import DAY_MS, FAR_MS, GridSpan, Memory, Zone, ZoneVersion
 from gateway.store.plan import ClosedSummary
 from gateway.store.recalibrating import recalibrate
+from gateway.store.teaching import AT_ONCE, learn
 from gateway.store.zone_windows import ZoneWindows
 from gateway.windows import floor_ms
 
@@ -44,7 +45,8 @@ class Closer:
         done = [self._restate(limit), self._close_due(limit)]
         done.append(recalibrate(self.con, self.memory, self.zones, self.days, limit - done[0]))
         done.append(self.days.restate(limit - done[0]))
-        self.summary.more = max(*done, done[0] + done[2], done[0] + done[3]) >= limit
+        taught = learn(self.con, self.memory, now)
+        self.summary.more = max(*done, done[0] + done[2], done[0] + done[3]) >= limit or taught == AT_ONCE
         self._remember_trusted()
         return self.summary
 

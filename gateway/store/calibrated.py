@@ -28,7 +28,7 @@ class CalibratedSum:
 
     def add(self, member: ZoneMember, window: LineWindow, told: Told = (0, 0, 0)) -> None:
         """`told`: ins, outs and passes of it that a person entered: those are what they are."""
-        if member.role is Role.TILL or not self._factors:
+        if member.role in (Role.TILL, Role.STAFF) or not self._factors:
             return
         half_in, half_out = window.halves()
         told_half = half_in * told[2] // window.passes if window.passes else 0

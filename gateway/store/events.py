@@ -8,17 +8,19 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from gateway import measures
+from gateway.learning import Learnt
 from gateway.measures.calibrated import Calibrated, rate_basis
 from gateway.model import Event, Role, TimeQuality
 from gateway.store.plan import Grid, flag_names
-from gateway.windows import business_date
+from gateway.store.teaching import KNOWN_THEN
+from gateway.windows import business_date, local_hour
 
 EVENT_TYPE = "footfall.aggregate.v1"
 FACTS = (
     "z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
     " a.amount, a.watched_ms, a.base_ms, a.estimated_ins, a.estimated_outs, a.occupancy, a.occupancy_raw,"
     " a.flags, a.quality, a.lines, a.reason, a.closed_ms, a.calibration, a.cal_ins, a.cal_outs,"
-    " a.cal_passersby, a.cal_ins_ppm, a.cal_passersby_ppm"
+    f" a.cal_passersby, a.cal_ins_ppm, a.cal_passersby_ppm, a.staff, {KNOWN_THEN}"
 )
 
 
@@ -54,6 +56,8 @@ class Facts:
     cal_passersby: int
     cal_ins_ppm: int
     cal_passersby_ppm: int
+    staff: int
+    learnt: str | None
 
     @property
     def calibrated(self) -> Calibrated | None:
@@ -95,18 +99,17 @@ def roles(lines: str) -> frozenset[str]:
     return frozenset(role for _line, _revision, _sign, role in json.loads(lines))
 
 
-def ratios(facts: Facts, min_completeness: float) -> tuple[measures.Ratio, measures.Ratio]:
+def ratios(facts: Facts, grid: Grid) -> tuple[measures.Ratio, measures.Ratio]:
     """(conversion, capture rate); unknown with a reason where there is too little to say."""
     has, of = roles(facts.lines), rate_basis(facts.ins, facts.passersby, facts.calibrated)
     convert, capture = measures.unknown(measures.NOT_CONFIGURED), measures.unknown(measures.NOT_CONFIGURED)
     if Role.ENTRANCE in has and Role.TILL in has:
-        convert = measures.conversion(facts.sales, of.entries, s_k=of.s_entries)
+        phi = Learnt.of(facts.learnt).phi_at(local_hour(facts.start_ms, grid.timezone))
+        convert = measures.conversion(facts.sales, of.entries, staff=facts.staff, phi=phi, s_k=of.s_entries)
     if Role.ENTRANCE in has and Role.PASSING in has:
         capture = measures.capture_rate(of.entries, of.passersby, of.s_capture)
-    complete = facts.completeness
-    return measures.gate(convert, complete, min_completeness), measures.gate(
-        capture, complete, min_completeness
-    )
+    complete, least = facts.completeness, grid.min_completeness
+    return measures.gate(convert, complete, least), measures.gate(capture, complete, least)
 
 
 def render(facts: Facts, place: Place, *, replayed: bool = False) -> Event:
@@ -131,7 +134,7 @@ def render(facts: Facts, place: Place, *, replayed: bool = False) -> Event:
 def _data(facts: Facts, place: Place, start: str) -> dict[str, object]:
     grid = place.grid
     complete, calibrated = facts.completeness, facts.calibrated
-    conversion, capture = ratios(facts, grid.min_completeness)
+    conversion, capture = ratios(facts, grid)
     data: dict[str, object] = {
         "site": grid.site,
         "zone": facts.zone,
@@ -145,6 +148,7 @@ def _data(facts: Facts, place: Place, start: str) -> dict[str, object]:
         "ins": facts.ins,
         "outs": facts.outs,
         "passersby": facts.passersby,
+        "staff": facts.staff,
         "sales": facts.sales,
         "returns": facts.returns,
         "amount_minor": facts.amount,

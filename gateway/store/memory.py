@@ -232,6 +232,9 @@ class Memory:
             (zone, size): edge
             for zone, size, edge in self.con.execute("SELECT zone_id, size_s, through_ms FROM zone_closed")
         }
+        self.taught: dict[int, int] = dict(
+            self.con.execute("SELECT zone_id, max(day_ms) FROM learnt GROUP BY zone_id")
+        )
         self._index_zones()
 
     def _index_zones(self) -> None:

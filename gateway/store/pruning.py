@@ -10,6 +10,7 @@ from gateway.store.books import CURRENT_SUMS
 from gateway.store.corrections import freeze
 from gateway.store.entries import expire
 from gateway.store.memory import DAY_MS, FAR_MS, Memory
+from gateway.store.teaching import forget
 from gateway.windows import floor_ms
 
 COARSE_S = 3600  # every window size divides it
@@ -80,6 +81,7 @@ def _expire(con: sqlite3.Connection, memory: Memory, wanted_ms: int) -> int:
             con.executemany(LEDGER_ADD, rows)
     con.execute(EXPIRE_SENT, {"edge": edge_ms})
     tables = ("line_windows", "zone_aggregates", "outbox")
+    forget(con, edge_ms)
     return expire(con, edge_ms) + sum(
         con.execute(f"DELETE FROM {table} WHERE start_ms<?", (edge_ms,)).rowcount  # noqa: S608  names of ours
         for table in tables

@@ -186,6 +186,13 @@ CREATE TABLE entries (
 CREATE INDEX entries_time ON entries (kind, subject, start_ms);
 """
 
+# staff among the ins, and what closed days teach a zone: `day_ms` is the start of the day it was learnt for
+LEARNT = """
+ALTER TABLE zone_aggregates ADD COLUMN staff INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE learnt (zone_id INTEGER NOT NULL, from_ms INTEGER NOT NULL, day_ms INTEGER NOT NULL,
+  content TEXT NOT NULL, PRIMARY KEY (zone_id, from_ms)) STRICT, WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("first", FIRST),
     ("second", SECOND),
@@ -193,6 +200,7 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("corrections", CORRECTIONS),
     ("calibrations", CALIBRATIONS),
     ("entries", ENTRIES),
+    ("learnt", LEARNT),
 )
 
 

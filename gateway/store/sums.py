@@ -62,6 +62,7 @@ class ZoneSum:
     estimated_ins: int = 0
     estimated_outs: int = 0
     quality: int = 0
+    staff: int = 0
 
     def add(self, member: ZoneMember, window: LineWindow) -> None:
         if member.role is Role.TILL:
@@ -70,6 +71,9 @@ class ZoneSum:
             self.amount += window.amount
         elif member.role is Role.PASSING:
             self.passersby += window.ins + window.outs + window.passes
+        elif member.role is Role.STAFF:
+            half_in, half_out = window.halves()
+            self.staff += window.ins + half_in if member.sign > 0 else window.outs + half_out
         else:
             self._enter(member.sign, window)
         self.quality = max(self.quality, window.quality)

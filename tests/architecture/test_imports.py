@@ -15,7 +15,14 @@ MAX_FILE_LINES = 400
 
 PURE = {"gateway.model", "gateway.amendments"}
 SEAMS = {"gateway.driver", "gateway.upstreams"}
-STORE = {"gateway.store", "gateway.registers", "gateway.windows", "gateway.measures", "gateway.quality"}
+STORE = {
+    "gateway.store",
+    "gateway.registers",
+    "gateway.windows",
+    "gateway.measures",
+    "gateway.quality",
+    "gateway.learning",
+}
 
 # room → what it may import of ours (a prefix stands for the module and everything below it)
 TABLE: dict[str, set[str]] = {
