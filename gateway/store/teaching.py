@@ -1,4 +1,4 @@
-"""What closed days teach a zone with tills: once a business day, kept with its moment (decision 016)."""
+"""What closed days teach a zone with tills: once a business day, kept with its moment (decision 017)."""
 
 from __future__ import annotations
 
