@@ -12,6 +12,7 @@ COMMANDS = {
     "audit": ("gateway.commands.audit", "The books: exit 1 if they do not balance."),
     "check": ("gateway.commands.check", "Validate a configuration without opening anything."),
     "decode": ("gateway.commands.decode", "Show what a driver makes of bytes or messages."),
+    "discover": ("gateway.commands.discover", "Unknown devices on known links, and how to configure them."),
     "drivers": ("gateway.commands.drivers", "List drivers, or one with its options."),
     "export": ("gateway.commands.export", "Aggregates or stored readings as CSV or JSON lines."),
     "forget": ("gateway.commands.forget", "Take a removed upstream out of the books."),

@@ -62,6 +62,7 @@ class Ingest:
         *,
         delivery: Delivery | None = None,
         done: Callable[[], None] | None = None,
+        payload: bytes = b"",
     ) -> None:
         items = list(items)
         self.items += items
