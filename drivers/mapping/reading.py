@@ -12,7 +12,7 @@ from typing import Any
 from drivers.bodies import Noise, Numerals, decimal, name, whole
 from drivers.mapping import paths
 from drivers.mapping.conditions import compile_where, fits
-from drivers.mapping.instants import Clock, clock, exclusive, unit_ms
+from drivers.mapping.instants import Clock, began, clock, earlier, exclusive, unit_ms
 from drivers.mapping.paths import Getter, Scope
 from drivers.mapping.table import DELTAS, RECEIPTS, TOTALS, ReadingKeys, TimeKeys
 from drivers.money import minor_digits
@@ -188,7 +188,7 @@ def _span(keys: ReadingKeys, time: TimeKeys, read_time: Clock) -> Span:
         start, end = end, None
     unit = unit_ms(time.format) if time.end == "inclusive" else 0
     span_ms = None if time.span_s is None else round(time.span_s * 1000)
-    return partial(_interval, _get(start), _get(end), read_time, unit, span_ms)
+    return partial(_interval, _get(start), _get(end), read_time, unit, span_ms, time.growing)
 
 
 def _instant_span(get: Getter, read_time: Clock) -> Span:
@@ -200,9 +200,15 @@ def _instant_span(get: Getter, read_time: Clock) -> Span:
 
 
 def _interval(
-    get_start: Getter, get_end: Getter, read_time: Clock, unit: int, span_ms: int | None, scope: Scope
+    get_start: Getter,
+    get_end: Getter,
+    read_time: Clock,
+    unit: int,
+    span_ms: int | None,
+    growing: bool,
+    scope: Scope,
 ) -> tuple[int | None, int | None]:
-    scope.early = None
+    scope.early, scope.told = None, False
     start_ms = read_time(get_start(scope), scope, "start")
     end_ms = read_time(get_end(scope), scope, "end")
     if start_ms is None and end_ms is None:
@@ -212,19 +218,15 @@ def _interval(
     if start_ms is None and end_ms is not None and span_ms:
         start_ms = end_ms - span_ms
     elif end_ms is None and start_ms is not None and span_ms:
+        start_ms = start_ms if growing else began(scope, start_ms, span_ms)
         end_ms = start_ms + span_ms
     if start_ms is None or end_ms is None:
         raise Noise
     if end_ms <= start_ms:
-        start_ms = _earlier(scope, start_ms)
+        start_ms = earlier(scope, start_ms)
     if not 0 < end_ms - start_ms <= MAX_INTERVAL_MS or start_ms <= 0:
         raise Noise
     return start_ms, end_ms
-
-
-def _earlier(scope: Scope, start_ms: int) -> int:
-    """An interval across the autumn change, delivered late: its start is the earlier of the two."""
-    return (scope.early or {}).get("start", start_ms)
 
 
 def _crossings(keys: ReadingKeys, time: TimeKeys, read_time: Clock, numerals: Numerals) -> Emit:

@@ -208,7 +208,8 @@ class PushLink:
         items = [item for _, items in told for item in items]
         damage = [item.reason for item in items if isinstance(item, Damaged)]
         if damage and len(damage) == len(items):
-            why = faults(told[0][0], self._message(push, stamp))
+            short = len(push.payload) <= LONG_BYTES
+            why = faults(told[0][0], self._message(push, stamp)) if short else ""
             raise Refusal(422, f"damaged: {damage[0]}" + (f" ({why})" if why else ""))
         return stored
 

@@ -233,3 +233,15 @@ def test_a_sample_of_a_link_that_is_not_there(tmp_path: Path) -> None:
     result = run(written(tmp_path, 1), "--sample", "brocker/x")
     assert result.exit_code == 2
     assert "there is no link 'brocker'; there is lan, broker" in result.stderr
+
+
+async def test_a_damaged_push_is_answered_with_the_path_and_the_reason(tmp_path: Path) -> None:
+    text = written(tmp_path, free_port()).read_text()
+    path = tmp_path / "gateway.toml"
+    path.write_text(text.replace('link = "broker", driver', 'link = "lan", driver'))
+    async with app.gateway(load(path), Clock("always")) as daemon:
+        await until(lambda: daemon.links[0].state.up)
+        body = count("a1").replace("3}", '"three"}').encode()
+        status, answer = await asyncio.to_thread(post, push_url(daemon) + "/acme/7", body)
+    assert status == 422
+    assert json.loads(answer)["detail"] == "damaged: sanity (in: no count from 0 to 1000000000)"
