@@ -40,10 +40,9 @@ def explain_body(
     for place, value in _leaves(root):
         note = f"  (damaged: {seen.wrong[place]})" if place in seen.wrong else ""
         yield _spelled(place, root), repr(value)[:MAX_SHOWN] + note, place in seen.used
-    if isinstance(root, Table):
-        yield from ((name, "no such column", True) for name in table.columns if name not in root.names)
-    else:
-        yield from ((path, f"({why})", True) for path, why in seen.nowhere.items())
+    gone = _gone(table, root)
+    yield from ((name, "no such column", True) for name in gone)
+    yield from ((path, f"({why})", True) for path, why in seen.nowhere.items() if path not in gone)
 
 
 def faults_of(
@@ -51,14 +50,19 @@ def faults_of(
 ) -> Iterator[tuple[str, str]]:
     """(path, why) of what did damage, and where there is none, of what gave nothing. Without any value."""
     seen = _examine(table, readings, site, message, root)
+    yield from ((name, "no such column") for name in _gone(table, root))
     if isinstance(root, Table):
-        yield from ((name, "no such column") for name in sorted(table.columns) if name not in root.names)
         for reason, often in Counter(str(one.reason) for one in root.damaged).items():
             yield f"{often} rows", TORN.get(reason, reason)
     for place, why in seen.wrong.items():
         yield _spelled(place, root), why
     if not seen.wrong:
         yield from seen.nowhere.items()
+
+
+def _gone(table: MappingKeys, root: Any) -> list[str]:
+    """Columns of CSV that the mapping names and the header does not."""
+    return sorted(table.columns - set(root.names)) if isinstance(root, Table) else []
 
 
 def _examine(
@@ -101,7 +105,7 @@ class _Seen:
         if not rows:
             self._seen.nowhere[keys.rows or "$"] = "leads to no row"
         elif not fitting:
-            self._seen.nowhere[", ".join((*keys.where, *keys.except_))] = f"none of {rows} rows is meant"
+            self._seen.nowhere[_asked(keys)] = f"none of {rows} rows is as it says"
         else:
             missing = [text for text in keys.values if text not in given]
             self._seen.nowhere.update(dict.fromkeys(missing, "nothing stands there"))
@@ -126,6 +130,10 @@ class _Seen:
             place = paths.place_of(path, row, aboves)
             if place is not None:
                 self._seen.wrong.setdefault(_whole(place, self._root), why)
+
+
+def _asked(keys: ReadingKeys) -> str:
+    return ", ".join([f"where {path}" for path in keys.where] + [f"except {path}" for path in keys.except_])
 
 
 def _whole(place: Place, root: Any) -> Place:

@@ -358,7 +358,9 @@ def test_a_path_that_leads_nowhere_is_named(text: str, path: str, why: str) -> N
 
 def test_a_condition_that_no_row_meets_is_named() -> None:
     table = {"reading": [{"rows": "r[*]", "where": {"kind": "in"}, "ins": "n"}]}
-    assert faults(table, '{"r": [{"kind": "IN", "n": 1}, {"n": 2}]}') == [("kind", "none of 2 rows is meant")]
+    assert faults(table, '{"r": [{"kind": "IN", "n": 1}, {"n": 2}]}') == [
+        ("where kind", "none of 2 rows is as it says")
+    ]
 
 
 def test_faults_name_the_path_and_the_reason_and_never_the_value() -> None:
@@ -366,6 +368,8 @@ def test_faults_name_the_path_and_the_reason_and_never_the_value() -> None:
     assert faults(NESTED, text) == [("groups[0].gates[0].n.in", "no count from 0 to 1000000000")]
     rows = "1001;23.11.2026 10:00;4;1;1299,00\n1001;23.11.2026\n"
     assert faults(RECEIPTS, HEADER + rows) == [("1 rows", "have more or fewer cells than the header")]
+    gone = HEADER.replace("Returer", "Retur") + "1001;23.11.2026 10:00;4;1;1299,00\n"
+    assert ("Returer", "no such column") in faults(RECEIPTS, gone)
     assert faults(BRICKSTREAM, "{}") == [("$", "not xml (syntax)")]
 
 
