@@ -153,6 +153,47 @@ async def test_a_suggested_line_makes_the_daemon_count(tmp_path: Path, mosquitto
             await until(lambda: id_ in daemon.ingest.last_heard_ms)
 
 
+GUIDE = (Path(__file__).parents[2] / "docs" / "drivers.md").read_text(encoding="utf-8")
+
+
+def of_guide(language: str, after: str) -> str:
+    """The first block of a language behind a mapping's table in the drivers' guide."""
+    return GUIDE[GUIDE.index(f"[mapping.{after}]") :].partition(f"```{language}\n")[2].partition("```")[0]
+
+
+async def counted(daemon: app.Gateway, line: str) -> tuple[int, int]:
+    found = [one for one in (await daemon.health.snapshot()).lines if one.line == line]
+    return (found[0].ins, found[0].outs) if found else (0, 0)
+
+
+@pytest.mark.needs("mosquitto")
+async def test_an_unknown_maker_is_counted_by_the_steps_of_the_guide(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    topic = "gatehub/v2/site9/telemetry"
+    table = "[mapping.hub]" + GUIDE.partition("[mapping.hub]")[2].partition("```")[0]
+    path, mine = written(tmp_path, mosquitto.port), tmp_path / "my.toml"
+    mine.write_text(table)
+    async with publishing(mosquitto, (topic, of_guide("json", "hub"))):
+        [row] = (await asked(path, "--for", "3", "--topic", "gatehub/#"))["unknown"]
+        assert ["groups[*].gates[*].flow.fwd", "9"] in row["paths"]
+        assert row["suggestion"] in GUIDE
+        sample = (await asyncio.to_thread(run, path, "--sample", f"broker/{topic}")).stdout_bytes
+        (tmp_path / "sample.json").write_bytes(sample)
+        arguments = ["decode", "mapping", "--options", f"@{mine}", "--explain", str(tmp_path / "sample.json")]
+        decoded = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+        assert decoded.stdout == of_guide("jsonl", "hub")
+        assert "rssi = -61  (unused)" in decoded.stderr
+        lines = 'lines = { a = { line = "1" }, b = { line = "2" }, c = { line = "3" } }'
+        pasted = row["suggestion"].replace("my-mapping", "hub").replace(" }", f", {lines} }}")
+        path = written(tmp_path, mosquitto.port, f"{pasted}\n{table}")
+        async with app.gateway(load(path), Clock("always")) as daemon:
+            async with asyncio.timeout(SOON_S):
+                while await counted(daemon, "gatehub-v2-site9-telemetry/b") != (0, 2):
+                    await asyncio.sleep(0.05)
+            assert (await asked(path))["unknown"] == []
+
+
 async def test_without_a_daemon_it_says_so(tmp_path: Path) -> None:
     result = await asyncio.to_thread(run, written(tmp_path, free_port()))
     assert result.exit_code == 1
