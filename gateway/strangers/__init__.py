@@ -1,7 +1,7 @@
 """Who talks and is nobody's: devices, topics and payloads that no configured counter stands for.
 
 In memory only, bounded, and without a payload: of one that nobody understands its paths are kept with the
-shape of their values (`docs/decisions/010`). Nothing here counts anybody.
+shape of their values (`docs/decisions/019`). Nothing here counts anybody.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Catch = Callable[["Heard"], None]
 Aside = Callable[[Callable[[], Look], Callable[[Look], None]], object]  # work somewhere, then here
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one for each message: freezing it costs more than all that is asked of it
 class Heard:
     """One message as a link heard it. `peer`: the address it was pushed from."""
 
