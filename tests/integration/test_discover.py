@@ -123,12 +123,13 @@ async def test_the_daemon_tells_whom_it_left_out_and_who_is_silent(
         await until(lambda: all(link.state.up for link in daemon.links))
         async with publishing(mosquitto, ("acme/7", count("b2")), ("acme/8", '{"volt": 3}')):
             await until(lambda: daemon.ingest.strangers.count("broker") >= 2)
-        status, _ = await asyncio.to_thread(post, push_url(daemon) + "/door", XOVIS.encode())
-        assert status == 404
+        answer, _ = await asyncio.to_thread(post, push_url(daemon) + "/door", XOVIS.encode())
+        assert answer == 404
         await until(lambda: any(one.guessed for one in daemon.ingest.strangers.told()))
         found = await asked(path)
         text = (await asyncio.to_thread(run, path)).stdout
         health = await daemon.health.snapshot()
+        status = await asyncio.to_thread(CliRunner().invoke, main, ["status", "-c", str(path)])
     by_topic = {row["topic"]: row for row in found["unknown"]}
     assert by_topic["acme/7"]["device"] == "b2"
     wanted = 'b2 = { link = "broker", driver = "mapping", mapping = "acme", topic = "acme/7", '
@@ -139,6 +140,7 @@ async def test_the_daemon_tells_whom_it_left_out_and_who_is_silent(
     assert by_topic["acme/7"]["suggestion"] in text
     assert "shop (link broker, mapping)" in text
     assert {one.link: one.unknown for one in health.links} == {"lan": 1, "broker": 2}
+    assert "2 unknown: see discover" in status.stdout
 
 
 @pytest.mark.needs("mosquitto")
