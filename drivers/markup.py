@@ -29,6 +29,7 @@ class Element(str):
     `tag` is set for the outermost element only, which also answers to its own name.
     """
 
+    __slots__ = ("inner", "tag")
     inner: dict[str, Any]
     tag: str
 
