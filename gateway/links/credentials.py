@@ -1,4 +1,4 @@
-"""How counters that push prove who they are: token, basic, digest (RFC 7616), a signed body, or their address.
+"""How counters that push prove who they are: token, basic, digest (RFC 7616), a signature, or their address.
 
 Nonces are not remembered until they were used well: each carries its time and our signature. What is then
 remembered, the highest count seen with it, is bounded; a forgotten or old nonce only costs the counter one
@@ -138,7 +138,7 @@ def _basic(header: str) -> tuple[str, str]:
 
 
 class Signed:
-    """The body is signed with a key that both sides know; where the sender does so, behind the address it uses.
+    """The body is signed with a key that both sides know; by some senders behind the address they post to.
 
     Any of several keys will do: while one is exchanged, both sides know the old one and the new.
     """

@@ -2,7 +2,7 @@
 
 Bounded are connections (beyond, the oldest that serves nobody is cut), bytes of unanswered bodies, the time a
 request may take to arrive, and how long a connection may be silent. Nothing is read of a body before its
-sender has shown who it is; one that signs its bodies shows that by the body, and nothing is done with it before.
+sender has shown who it is; where the body's signature shows that, nothing is done with a body before.
 """
 
 from __future__ import annotations
