@@ -45,7 +45,7 @@ class PushOptions(Table):
     notification_url: str | None = Field(
         None,
         min_length=1,
-        description="hmac of senders that sign their address for us and the body: that address, to the letter",
+        description="hmac of senders that sign their address for us and the body: that address to the letter",
     )
     max_payload_bytes: int = Field(
         5_242_880, ge=256, le=64 << 20, description="larger bodies are refused, packed or unpacked"
