@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 
-from drivers.bodies import Noise, name
+from drivers.bodies import Noise, name, opaque
 from gateway.driver import Device, Side
 from gateway.model import (
     DEVICE,
@@ -112,7 +111,7 @@ class SignedReceipt:
             returns=int(not sale),
             amount_minor=self.total_minor if sale else 0,
             currency=currency,
-            key=blake2b(identity.encode(), digest_size=12).hexdigest(),
+            key=opaque(identity),
             basis=Basis.EVENT,
         )
 

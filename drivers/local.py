@@ -1,7 +1,7 @@
 """Local times as devices write them, without an offset, as instants.
 
 In the hour that autumn repeats a label names two instants. Of two equal labels in one body the second is the
-later; one alone is the later, unless that lies ahead of its receipt.
+later; one alone is the one nearest its receipt that is not still to come (semantics 9).
 """
 
 from __future__ import annotations
@@ -11,15 +11,25 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Annotated, TypeAlias
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator
 
 from drivers.bodies import MAX_NAME, MILLISECOND, Noise, to_ms
-from drivers.mapping.instants import zone_of
 from gateway.driver import Site
 from gateway.model import Crossings, Item
 
 AHEAD_MS = 120_000  # a device's clock may be so far ahead of ours
+
+
+def zone_of(name: str) -> tzinfo:
+    """Raises ValueError in words for what is no zone."""
+    if name.lower() == "utc":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{name!r} is not a time zone (site, utc or a name like Europe/Oslo)") from None
 
 
 def _zone_name(text: str) -> str:
@@ -56,19 +66,34 @@ def instants(labels: Sequence[datetime], zone: tzinfo, at_ms: int) -> list[int]:
     often, taken = Counter(labels), set[datetime]()
     found = []
     for label in labels:
-        early, late = _both(label, zone)
+        early, late = both(label, zone)
         if often[label] > 1:
-            second = label in taken
+            found.append(late if label in taken else early)
             taken.add(label)
         else:
-            second = late <= at_ms + AHEAD_MS
-        found.append(late if second else early)
+            found.append(alone(early, late, at_ms))
     return found
+
+
+def both(label: datetime, zone: tzinfo) -> tuple[int, int]:
+    """The instants that a label names, the earlier first; equal except in the repeated hour. Raises Noise."""
+    early = to_ms(label.replace(tzinfo=zone, fold=0))
+    return early, max(early, to_ms(label.replace(tzinfo=zone, fold=1)))
+
+
+def alone(early_ms: int, late_ms: int, at_ms: int, length_ms: int = 0) -> int:
+    """Which of the two a single label means: what began there and lasted `length_ms` ended nearest receipt.
+
+    Never what is still to come.
+    """
+    if late_ms > at_ms + AHEAD_MS:
+        return early_ms
+    return min(early_ms, late_ms, key=lambda start_ms: abs(at_ms - start_ms - length_ms))
 
 
 def end_of(start: datetime, start_ms: int, stop: datetime, zone: tzinfo) -> int:
     """When a piece of at most an hour ends, that began at `start_ms`. Raises Noise when it does not."""
-    ends = [start_ms + (stop - start) // MILLISECOND, *_both(stop, zone)]
+    ends = [start_ms + (stop - start) // MILLISECOND, *both(stop, zone)]
     later = [end_ms for end_ms in ends if end_ms > start_ms]
     if not later:
         raise Noise
@@ -100,8 +125,3 @@ def within(items: Iterable[Item], from_ms: int, to_ms: int) -> list[Item]:
         for item in items
         if not isinstance(item, Crossings) or ((item.end_ms or 0) > from_ms and (item.start_ms or 0) < to_ms)
     ]
-
-
-def _both(label: datetime, zone: tzinfo) -> tuple[int, int]:
-    early = to_ms(label.replace(tzinfo=zone, fold=0))
-    return early, max(early, to_ms(label.replace(tzinfo=zone, fold=1)))

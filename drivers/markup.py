@@ -6,6 +6,7 @@ there are no entities but the five of XML itself, and nothing outside the body i
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import Any, Self
 from xml.parsers import expat
 
@@ -14,6 +15,11 @@ from gateway.model import DamageReason
 
 MAX_DEPTH = 64  # elements inside each other
 MAX_NODES = 250_000  # elements and attributes of one body
+MAX_INSIDE = 20_000  # of one element of a body that is read in passing
+MAX_TEXT = 1 << 20  # characters of one such element
+MAX_NAMES = 1000  # different ones there; the parser remembers each
+MAX_TOKEN_BYTES = 1 << 20  # of a tag or a comment there
+CHUNK_BYTES = 1 << 16
 _NOTHING: dict[str, Any] = {}
 
 
@@ -23,6 +29,7 @@ class Element(str):
     `tag` is set for the outermost element only, which also answers to its own name.
     """
 
+    __slots__ = ("inner", "tag")
     inner: dict[str, Any]
     tag: str
 
@@ -42,14 +49,14 @@ class Element(str):
 class _Builder:
     """What expat says, as elements. `open` holds (name, texts, inner) of the elements that are not closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_NODES) -> None:
         self.open: list[tuple[str, list[str], dict[str, Any]]] = []
         self.root: Element | None = None
-        self._nodes = 0
+        self._most = most
 
     def start(self, name: str, attributes: list[str]) -> None:
-        self._nodes += 1 + len(attributes) // 2
-        if len(self.open) >= MAX_DEPTH or self._nodes > MAX_NODES:
+        self._most -= 1 + len(attributes) // 2
+        if len(self.open) >= MAX_DEPTH or self._most < 0:
             raise Noise(DamageReason.LENGTH)
         pairs = zip(attributes[::2], attributes[1::2], strict=True)
         inner = {f"@{_local(key)}": value for key, value in pairs if not key.startswith("xmlns")}
@@ -80,13 +87,92 @@ def inner(element: Element, name: str) -> list[Element]:
     return [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, Element)]
 
 
+class _Passing:
+    """What expat says of a long body: the elements at the wanted paths are built, and found once whole."""
+
+    def __init__(self, wanted: Collection[str], without: Collection[str]) -> None:
+        self._wanted, self._without = frozenset(wanted), frozenset(without)
+        self._paths = [""]
+        self._names: set[str] = set()
+        self._builder: _Builder | None = None
+        self._text = self._passed_over = 0
+        self.found: list[tuple[str, Element]] = []
+
+    def start(self, name: str, attributes: list[str]) -> None:
+        self._names.add(name)
+        if len(self._names) > MAX_NAMES:
+            raise Noise(DamageReason.LENGTH)
+        if self._builder is None:
+            self._enter(_local(name))
+        if self._passed_over or (self._builder and self._builder.open and _local(name) in self._without):
+            self._passed_over += 1
+        elif self._builder:
+            self._builder.start(name, attributes)
+
+    def _enter(self, name: str) -> None:
+        if len(self._paths) > MAX_DEPTH:
+            raise Noise(DamageReason.LENGTH)
+        self._paths.append(f"{self._paths[-1]}/{name}")
+        if self._paths[-1] in self._wanted:
+            self._builder, self._text = _Builder(MAX_INSIDE), 0
+
+    def text(self, text: str) -> None:
+        if self._builder and not self._passed_over:
+            self._text += len(text)
+            if self._text > MAX_TEXT:
+                raise Noise(DamageReason.LENGTH)
+            self._builder.text(text)
+
+    def end(self, name: str) -> None:
+        if self._passed_over:
+            self._passed_over -= 1
+            return
+        if self._builder is not None:
+            self._builder.end(name)
+            if self._builder.root is None:
+                return
+            self.found.append((self._paths[-1], self._builder.root))
+            self._builder = None
+        self._paths.pop()
+
+
+def elements(
+    payload: bytes, wanted: Collection[str], without: Collection[str] = ()
+) -> Iterator[tuple[str, Element]]:
+    """The elements at these paths (`/a/b`), each when it is whole, without those of these names in them.
+
+    Nothing else of the body is kept, however long it is. Raises Noise as `parse_xml` does, behind what was
+    whole before the damage.
+    """
+    passing = _Passing(wanted, without)
+    parser, body = _parser(passing), memoryview(payload.lstrip())
+    for start in range(0, len(body) or 1, CHUNK_BYTES):
+        told = start + CHUNK_BYTES
+        try:
+            parser.Parse(body[start:told], told >= len(body))
+        except (expat.ExpatError, LookupError, ValueError):
+            yield from passing.found
+            raise Noise(DamageReason.SYNTAX) from None
+        yield from passing.found
+        passing.found.clear()
+        if told - parser.CurrentByteIndex > CHUNK_BYTES + MAX_TOKEN_BYTES:
+            raise Noise(DamageReason.LENGTH)
+
+
+def _parser(listener: _Builder | _Passing) -> expat.XMLParserType:
+    """Raises Noise out of its `Parse` for any document type."""
+    parser = expat.ParserCreate()
+    parser.ordered_attributes = parser.buffer_text = True
+    parser.StartElementHandler, parser.EndElementHandler = listener.start, listener.end
+    parser.CharacterDataHandler = listener.text
+    parser.StartDoctypeDeclHandler = _refuse
+    return parser
+
+
 def parse_xml(payload: bytes) -> Element:
     """The outermost element. Raises Noise: syntax (also for any document type), length."""
-    parser, builder = expat.ParserCreate(), _Builder()
-    parser.ordered_attributes = parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler = builder.start, builder.end
-    parser.CharacterDataHandler = builder.text
-    parser.StartDoctypeDeclHandler = _refuse
+    builder = _Builder()
+    parser = _parser(builder)
     try:
         parser.Parse(payload.lstrip(), True)
     except (expat.ExpatError, LookupError, ValueError):

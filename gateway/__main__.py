@@ -22,6 +22,7 @@ COMMANDS = {
     ),
     "compare": ("gateway.commands.compare", "Like-for-like growth of a zone's doors against a year before."),
     "decode": ("gateway.commands.decode", "Show what a driver makes of bytes or messages."),
+    "discover": ("gateway.commands.discover", "Unknown devices on known links, and how to configure them."),
     "drivers": ("gateway.commands.drivers", "List drivers, or one with its options."),
     "export": ("gateway.commands.export", "Aggregates or stored readings as CSV or JSON lines."),
     "forget": ("gateway.commands.forget", "Take a removed upstream out of the books."),

@@ -7,10 +7,12 @@ each step time-boxed. Edges retry for ever by themselves; an error in a core lay
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from gateway import amending, systemd
 from gateway.clock import Clock
 from gateway.closing import Closing
 from gateway.config import Config
-from gateway.control import ControlServer
+from gateway.control import IDLE_S, ControlServer
 from gateway.entries import Entries, Findings, place_of
 from gateway.forward import Pump
 from gateway.health import HealthSource
@@ -27,6 +29,8 @@ from gateway.links import Link, open_link, open_listener
 from gateway.model import EntryKind
 from gateway.roster import Roster
 from gateway.store import Grid, Reader, Store, UpstreamPlan
+from gateway.strangers import Heard, Strangers, fits
+from gateway.strangers.looking import Look
 from gateway.upstreams import load_upstream
 from gateway.web import serve
 
@@ -100,7 +104,9 @@ async def gateway(config: Config, clock: Clock) -> AsyncIterator[Gateway]:
     roster = Roster(config)
     async with _store(config, clock, roster) as store:
         roster.recall(await store.adopted())
-        ingest = Ingest(store, roster, clock, config.gateway.commit_interval_s)
+        overs = {name: link.over for name, link in config.link.items()}
+        strangers = Strangers(roster, overs, _aside)
+        ingest = Ingest(store, roster, clock, config.gateway.commit_interval_s, strangers)
         reader = store.reader()
         pumps = [_pump(name, config, store, clock) for name in config.upstream]
         closing = Closing(store, clock, lambda: _wake(pumps))
@@ -113,6 +119,8 @@ async def gateway(config: Config, clock: Clock) -> AsyncIterator[Gateway]:
         amending.offer(control, store, clock, closing.stir)
         entry = _entry(config, store, reader, roster, clock)
         _offer_entries(control, entry[0])
+        control.register("discover", partial(_discover, strangers, health))
+        control.register_stream("sample", partial(_sample, strangers))
         async with (
             serve(config, health, entry),
             control,
@@ -150,6 +158,12 @@ async def _store(config: Config, clock: Clock, roster: Roster) -> AsyncIterator[
         yield store
     finally:
         await store.aclose()
+
+
+def _aside(work: Callable[[], Look], then: Callable[[Look], None]) -> None:
+    """Families are imported and a payload is read while the loop goes on."""
+    looking = asyncio.get_running_loop().run_in_executor(None, work)
+    looking.add_done_callback(lambda done: None if done.cancelled() else then(done.result()))
 
 
 def _wake(pumps: Sequence[Pump]) -> None:
@@ -206,6 +220,31 @@ def _offer_entries(control: ControlServer, entries: Entries) -> None:
 
     control.register("enter", enter)
     control.register("withdraw", withdraw)
+
+
+async def _discover(strangers: Strangers, health: HealthSource, _args: Mapping[str, Any]) -> Any:
+    """Who talks and is unknown, and who is known and does not talk."""
+    counters = (await health.snapshot()).counters
+    return {"unknown": strangers.told(), "silent": [one for one in counters if one.state == "silent"]}
+
+
+async def _sample(strangers: Strangers, args: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
+    """The next payload of a stranger from `place`, for one who waits for it; it is kept nowhere."""
+    loop = asyncio.get_running_loop()
+    caught: asyncio.Future[bytes] = loop.create_future()
+    place, ends_at = str(args.get("place")), loop.time() + float(args.get("seconds", 0))
+
+    def catch(heard: Heard) -> None:
+        if not caught.done() and fits(place, heard):
+            caught.set_result(heard.payload)
+
+    strangers.catching.add(catch)
+    try:
+        while not caught.done() and (left_s := ends_at - loop.time()) > 0:
+            await asyncio.wait({caught}, timeout=min(IDLE_S, left_s))
+            yield base64.b64encode(caught.result()).decode() if caught.done() else None
+    finally:
+        strangers.catching.discard(catch)
 
 
 def _pump(name: str, config: Config, store: Store, clock: Clock) -> Pump:

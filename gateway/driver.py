@@ -196,6 +196,10 @@ class Family:
     resets: Resets = Resets.POWER
     topics: Callable[[Device], Sequence[str]] = lambda _device: ()  # MQTT filters this device needs
     explain: Callable[[Device, Message], Iterable[tuple[str, str, bool]]] | None = None  # path, value, used
+    # What is wrong with a body that did damage or was passed over: (path, why), and no value of it.
+    faults: Callable[[Device, Message], Iterable[tuple[str, str]]] | None = None
+    # Of a body that nobody understands: its format, and each path (`[*]` for lists) with its first value.
+    outline: Callable[[bytes], tuple[str, Iterable[tuple[str, object]]] | None] | None = None
     basis_of: Callable[[Device], Basis] | None = None  # where the options decide it (mapping)
     resets_of: Callable[[Device], Resets] | None = None
     answer: bytes = b""  # the body of "stored" to a push, where the maker's document demands one

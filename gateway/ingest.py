@@ -19,6 +19,7 @@ from gateway.errors import StoreError
 from gateway.model import Booking, Delivery, Histogram, Item, Occupancy, Parcel, Stamp, Status
 from gateway.roster import Resolved, Roster, Source
 from gateway.store import Recorded
+from gateway.strangers import Heard, Strangers
 
 log = logging.getLogger("gateway.ingest")
 
@@ -41,7 +42,15 @@ class Recorder(Protocol):
 class Ingest:
     """The bounded way from links to the store. Everything here runs on the loop."""
 
-    def __init__(self, store: Recorder, roster: Roster, clock: Clock, commit_interval_s: float) -> None:
+    def __init__(
+        self,
+        store: Recorder,
+        roster: Roster,
+        clock: Clock,
+        commit_interval_s: float,
+        strangers: Strangers | None = None,
+    ) -> None:
+        self.strangers = strangers or Strangers(roster, {})
         self._store, self._roster, self._clock = store, roster, clock
         self._interval_s = commit_interval_s
         self._queue: deque[tuple[Parcel, Done | None]] = deque()
@@ -85,9 +94,15 @@ class Ingest:
         delivery: Delivery | None = None,
         done: Done | None = None,
         patient: bool = False,
+        payload: bytes = b"",
+        peer: str = "",
     ) -> None:
-        """Take one message's or poll's items; `done` is called after the commit, in order of delivery."""
+        """Take one message's or poll's items; `done` is called after the commit, in order of delivery.
+
+        `payload` and `peer` are for whoever asks who is talking here, and are not kept.
+        """
         resolved = self._roster.resolve(source, items, topic=topic)
+        self.strangers.note(source, resolved, Heard(link, stamp, payload, topic, peer))
         counts = self.telegrams[link]
         heard = self._note(resolved, counts, stamp)
         parcel = Parcel(link, stamp, resolved.bookings, heard, delivery, adopted=resolved.adopted)
@@ -102,6 +117,12 @@ class Ingest:
         elif not self._impatient:
             self._impatient = True
             self._due(IMPATIENT_S)
+
+    def overheard(
+        self, link: str, payload: bytes, stamp: Stamp, why: str, *, topic: str = "", peer: str = ""
+    ) -> None:
+        """A message that no driver saw, because nobody here waits for it."""
+        self.strangers.overheard(Heard(link, stamp, payload, topic, peer), why)
 
     def hurry(self) -> None:
         """An acknowledging link is stalled: commit what there is."""

@@ -30,6 +30,7 @@ RESULTS = (
     "future",
     "ancient",
     "too_large",
+    "unsigned",
     "poison",
 )
 
@@ -115,6 +116,7 @@ class Transactions:
     key: str | None = None
     basis: Basis = Basis.DELTA
     growing: bool = False
+    once: bool = False  # its key alone names it: told again with another time, it keeps the first
 
 
 @dataclass(frozen=True, slots=True)

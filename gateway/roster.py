@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -26,10 +25,7 @@ from gateway.model import (
 )
 
 REMEMBERED_TOPICS = 10_000
-REMEMBERED_STRANGERS = 256
 OF_COUNTERS = (Crossings, Register, Occupancy)
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -38,7 +34,7 @@ class Resolved:
 
     bookings: list[Booking] = field(default_factory=list)
     statuses: list[tuple[str, Status]] = field(default_factory=list)
-    unknown: int = 0  # items of devices or lines that are not configured
+    unknown: list[Item] = field(default_factory=list)  # of devices or lines that are not configured
     damaged: list[Damaged] = field(default_factory=list)
     ignored: list[Ignored] = field(default_factory=list)
     adopted: list[Adopted] = field(default_factory=list)
@@ -115,7 +111,6 @@ class Roster:
         members = [*config.counter.values(), *config.till.values()]
         self.rules: list[LineRule] = [_rule(one, line) for one in members for line in one.lines]
         self.zones: list[ZoneSpec] = config.zones()
-        self.strangers: dict[tuple[str, str, str], int] = {}  # (link, device, line) → items, bounded
         self._sources: dict[str, list[Source]] = {link: [] for link in config.link}
         for link in config.link:
             self._sources[link] = _sources([one for one in members if one.link == link])
@@ -148,9 +143,9 @@ class Roster:
         directories = source.by_topic.get(topic) or _directories(source, topic)
         for item in items:
             if isinstance(item, OF_COUNTERS):
-                self._book(resolved, source, directories[0].find(item.counter), item, item.counter, item.line)
+                self._book(resolved, source, directories[0].find(item.counter), item, item.line)
             elif isinstance(item, Transactions):
-                self._book(resolved, source, directories[1].find(item.till), item, item.till, MAIN_LINE)
+                self._book(resolved, source, directories[1].find(item.till), item, MAIN_LINE)
             elif isinstance(item, Status):
                 for directory in directories:
                     resolved.statuses += [(route.counter, item) for route in directory.find(item.counter)]
@@ -166,7 +161,6 @@ class Roster:
         source: Source,
         routes: Sequence[_Route],
         item: Crossings | Register | Occupancy | Transactions,
-        device: str,
         name: str,
     ) -> None:
         booked = False
@@ -180,17 +174,7 @@ class Roster:
                 resolved.bookings.append(Booking(route.counter, line[0], reading))
                 booked = True
         if not booked and not (source.selective and routes):
-            resolved.unknown += 1
-            self._remember(source.link, device, name)
-
-    def _remember(self, link: str, device: str, line: str) -> None:
-        key = (link, device, line)
-        if key in self.strangers:
-            self.strangers[key] += 1
-        elif len(self.strangers) < REMEMBERED_STRANGERS:
-            if not any(known[:2] == key[:2] for known in self.strangers):
-                log.warning("link %s: counts of unknown device %r, line %r, are left out", *key)
-            self.strangers[key] = 1
+            resolved.unknown.append(item)
 
 
 def _oriented(

@@ -1,4 +1,4 @@
-"""`counter-simulator till`: tills that report receipts over MQTT, one by one or summed, or as files.
+"""`counter-simulator till`: tills that report receipts over MQTT, one by one or summed, as files, by webhook.
 
 One sale: `{"till":…, "receipt":…, "at":…, "sales":1, "returns":0, "amount":129.5, "currency":"NOK"}` on
 `tills/<till>/receipt`. An interval: `from`, `to` instead of `receipt`, `at`, on `tills/<till>/interval`.
@@ -16,40 +16,33 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import click
 
 from simulators.mqtt import busy, poisson
 from simulators.publisher import Publisher
+from simulators.receipts import Receipt, put
+from simulators.saft import Exported
 from simulators.timing import Clock, rfc3339
 from simulators.truth import Truth, Zone
+from simulators.webhooks import STYLES, Hooked
 
 BUSIEST_PER_HOUR = 60.0
 RETURNED_SHARE = 0.03
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """One customer paid (or got money back, then `amount_minor` is 0: returns are counted apart)."""
-
-    till: str
-    number: str
-    at_ms: int
-    amount_minor: int
-    returned: bool = False
-
-    def message(self, currency: str) -> bytes:
-        return _json(
-            till=self.till,
-            receipt=self.number,
-            at=rfc3339(self.at_ms),
-            sales=int(not self.returned),
-            returns=int(self.returned),
-            amount=self.amount_minor / 100,
-            currency=currency,
-        )
+def receipt_message(one: Receipt, currency: str) -> bytes:
+    return _json(
+        till=one.till,
+        receipt=one.number,
+        at=rfc3339(one.at_ms),
+        sales=int(not one.returned),
+        returns=int(one.returned),
+        amount=one.amount_minor / 100,
+        currency=currency,
+    )
 
 
 def interval_message(
@@ -74,13 +67,6 @@ def interval_file(rows: Sequence[tuple[str, int, int, int]], start_ms: int, zone
         whole = f"{minor // 100:,}".replace(",", "\u00a0")
         lines.append(f"{till};{local};{sales};{returns};{whole},{minor % 100:02}")
     return "".join(f"{line}\r\n" for line in lines).encode("cp1252")
-
-
-def put(folder: Path, name: str, content: bytes) -> None:
-    """Whole and at once: written under a hidden name, then renamed."""
-    hidden = folder / f".{name}"
-    hidden.write_bytes(content)
-    hidden.rename(folder / name)
 
 
 def _json(**body: object) -> bytes:
@@ -119,7 +105,7 @@ class Posted:
     def report(self, till: str, start_ms: int, end_ms: int, receipts: Sequence[Receipt]) -> None:
         if self.each:
             for one in receipts:
-                self._send(f"tills/{till}/receipt", one.message(self.currency), one.number)
+                self._send(f"tills/{till}/receipt", receipt_message(one, self.currency), one.number)
         else:
             payload = interval_message(till, start_ms, end_ms, receipts, self.currency)
             self._send(f"tills/{till}/interval", payload, f"{till}-{start_ms}")
@@ -180,6 +166,46 @@ def sell(tills: Tills, clock: Clock, step_ms: int, end_ms: float) -> None:
         start_ms += step_ms
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the command is told."""
+
+    host: str
+    port: int
+    username: str | None
+    password: str | None
+    count: int
+    each: bool
+    folder: Path | None
+    saft: bool
+    webhooks: str | None
+    url: str
+    signed_url: str
+    key: str
+    trouble: float
+    timezone: str
+    interval_s: float
+    currency: str
+    duplicates: float
+    seed: int
+    for_s: float
+    truth_file: Path | None
+    size_s: int
+    simulated_clock: str | None
+
+    def way(self, stack: ExitStack) -> Way:
+        if self.webhooks:
+            style = STYLES[self.webhooks](self.currency)
+            return Hooked(self.url, style, self.key, self.seed, self.signed_url, self.trouble)
+        if self.folder and self.saft:
+            return Exported(self.folder, ZoneInfo(self.timezone), self.currency, self.seed)
+        if self.folder:
+            return Filed(self.folder, ZoneInfo(self.timezone))
+        way = Publisher(self.host, self.port, username=self.username, password=self.password)
+        publisher = stack.enter_context(way)
+        return Posted(publisher, self.seed, self.currency, self.each, self.duplicates)
+
+
 @click.command("till")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=1883, show_default=True)
@@ -192,8 +218,14 @@ def sell(tills: Tills, clock: Clock, step_ms: int, end_ms: float) -> None:
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Sums as CSV files in here instead.",
+    help="As files in here instead: sums as CSV, or SAF-T.",
 )
+@click.option("--saft", is_flag=True, help="Files of SAF-T Cash Register, with every receipt of the day.")
+@click.option("--webhooks", type=click.Choice(sorted(STYLES)), help="Each sale by webhook, in this style.")
+@click.option("--url", default="http://127.0.0.1:8081/push/shop", show_default=True, help="Of the webhooks.")
+@click.option("--signed-url", default="", help="The address as the maker knows it; default: --url.")
+@click.option("--key", default="", help="That signs the webhooks.")
+@click.option("--trouble", default=0.0, help="Share of webhooks that come twice, late, forged, ...; 0 to 1.")
 @click.option("--timezone", default="Europe/Oslo", show_default=True, help="Of the stamps in files.")
 @click.option("--interval", "interval_s", default=60.0, show_default=True, help="Seconds between reports.")
 @click.option("--currency", default="NOK", show_default=True)
@@ -203,41 +235,21 @@ def sell(tills: Tills, clock: Clock, step_ms: int, end_ms: float) -> None:
 @click.option("--truth", "truth_file", type=click.Path(path_type=Path), help="Write what was sold.")
 @click.option("--size", "size_s", default=900, show_default=True, help="Seconds in a window of the truth.")
 @click.option("--simulated-clock", help="START,SPEED[,ANCHOR] as told to the gateway.")
-def command(
-    host: str,
-    port: int,
-    username: str | None,
-    password: str | None,
-    count: int,
-    each: bool,
-    folder: Path | None,
-    timezone: str,
-    interval_s: float,
-    currency: str,
-    duplicates: float,
-    seed: int,
-    for_s: float,
-    truth_file: Path | None,
-    size_s: int,
-    simulated_clock: str | None,
-) -> None:
+def command(**options: Any) -> None:
     """Tills that report receipts."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the truth is written then, too
-    clock = Clock(simulated_clock)
-    names = [f"pos-{number + 1}" for number in range(count)]
-    truth = Truth({name: Zone("store", tills=(name,)) for name in names}, size_s)
+    plan = Plan(**options)
+    clock = Clock(plan.simulated_clock)
+    names = [f"pos-{number + 1}" for number in range(plan.count)]
+    truth = Truth({name: Zone("store", tills=(name,)) for name in names}, plan.size_s)
     with ExitStack() as stack:
-        if folder:
-            way: Way = Filed(folder, ZoneInfo(timezone))
-        else:
-            publisher = stack.enter_context(Publisher(host, port, username=username, password=password))
-            way = Posted(publisher, seed, currency, each, duplicates)
-        tills = Tills(names, seed, way, truth)
+        tills = Tills(names, plan.seed, plan.way(stack), truth)
+        step_ms = max(1000, round(plan.interval_s * 1000))
         try:
-            sell(tills, clock, max(1000, round(interval_s * 1000)), clock.now_ms() + for_s * 1000)
+            sell(tills, clock, step_ms, clock.now_ms() + plan.for_s * 1000)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
-        told = way.done()
-        if truth_file:
-            truth.write(truth_file)
+        told = tills.way.done()
+        if plan.truth_file:
+            truth.write(plan.truth_file)
     click.echo(told, err=True)

@@ -45,7 +45,14 @@ class Ingest:
         await self.room.wait()
 
     def deliver(
-        self, link: str, source: Any, items: Iterable[Item], stamp: Stamp, *, patient: bool = False
+        self,
+        link: str,
+        source: Any,
+        items: Iterable[Item],
+        stamp: Stamp,
+        *,
+        patient: bool = False,
+        payload: bytes = b"",
     ) -> None:
         self.delivered += [(source.counters[0], item) for item in items]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 
-from drivers.bodies import Noise, Table, name, parse_aware, parse_json, table, tables, to_ms, whole
+from drivers.bodies import Noise, Table, name, parse_json, table, tables, utc_ms, whole
 from drivers.local import end_of, instants, wall_clock
 from gateway.driver import Response
 from gateway.model import DEVICE, MAIN_LINE, Crossings, Damaged, DamageReason, Ignored, Item, Register
@@ -43,18 +43,11 @@ def _measured(counter: str, measurement: Table, size: int) -> Item:
     if measurement.get("kind") != "people-counts":
         return Ignored("measurement of another kind")
     try:
-        start_ms, end_ms = _utc(measurement.get("utcFrom")), _utc(measurement.get("utcTo"))
+        start_ms, end_ms = utc_ms(measurement.get("utcFrom")), utc_ms(measurement.get("utcTo"))
         ins, outs = (_persons(measurement, way) for way in ("in", "out"))
         return _crossings(counter, start_ms, end_ms, ins, outs)
     except Noise as noise:
         return Damaged(noise.reason, size)
-
-
-def _utc(value: object) -> int:
-    if not isinstance(value, str):
-        raise Noise
-    moment = parse_aware(value)
-    return to_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _persons(measurement: Table, way: str) -> int | None:

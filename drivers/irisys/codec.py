@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TypeAlias
 
-from drivers.bodies import Noise, Table, name, parse_aware, parse_json, tables, to_ms, whole
+from drivers.bodies import Noise, Table, name, parse_json, tables, utc_ms, whole
 from gateway.model import (
     DEVICE,
     MAX_INTERVAL_MS,
@@ -92,20 +91,12 @@ def _log(log: Table, counter: str, lines: Sequence[Sides], size: int) -> Iterato
 
 
 def _entry(log: Table, counter: str) -> _Entry:
-    at_ms, start_ms = _instant(log.get("Timestamp")), None
+    at_ms, start_ms = utc_ms(log.get("Timestamp")), None
     if log.get("StartTimestamp") is not None:
-        start_ms = _instant(log["StartTimestamp"])
+        start_ms = utc_ms(log["StartTimestamp"])
         if not 0 < at_ms - start_ms <= MAX_INTERVAL_MS:
             raise Noise
     return _Entry(counter, name(log.get("LogEntryId")) or "-", start_ms, at_ms)
-
-
-def _instant(value: object) -> int:
-    """RFC 3339; what bears no offset is UTC, as all times of the device. Raises Noise."""
-    if not isinstance(value, str):
-        raise Noise
-    moment = parse_aware(value)
-    return to_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _count(row: Table) -> _Count:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from drivers.bodies import Noise
@@ -16,31 +18,68 @@ from drivers.markup import Element
 from gateway.driver import Message, Site
 
 MAX_SHOWN = 60  # characters of one value
+TORN = {"length": "have more or fewer cells than the header", "syntax": "broken quotation"}
 
 Told = tuple[str, str, bool]  # path, value, used
+
+
+@dataclass(slots=True)
+class Examined:
+    """What the readings of a mapping made of one body."""
+
+    used: set[Place] = field(default_factory=set)
+    wrong: dict[Place, str] = field(default_factory=dict)
+    nowhere: dict[str, str] = field(default_factory=dict)  # path of the mapping → why it gave nothing
 
 
 def explain_body(
     table: MappingKeys, readings: Sequence[Reading], site: Site, message: Message, root: Any
 ) -> Iterator[Told]:
-    """The leaves in the order of the body, then the columns that are not there."""
-    used: set[Place] = set()
-    wrong: dict[Place, str] = {}
+    """The leaves in the order of the body, then what the mapping names and the body has not."""
+    seen = _examine(table, readings, site, message, root)
+    for place, value in _leaves(root):
+        note = f"  (damaged: {seen.wrong[place]})" if place in seen.wrong else ""
+        yield _spelled(place, root), repr(value)[:MAX_SHOWN] + note, place in seen.used
+    gone = _gone(table, root)
+    yield from ((name, "no such column", True) for name in gone)
+    yield from ((path, f"({why})", True) for path, why in seen.nowhere.items() if path not in gone)
+
+
+def faults_of(
+    table: MappingKeys, readings: Sequence[Reading], site: Site, message: Message, root: Any
+) -> Iterator[tuple[str, str]]:
+    """(path, why) of what did damage, and where there is none, of what gave nothing. Without any value."""
+    seen = _examine(table, readings, site, message, root)
+    yield from ((name, "no such column") for name in _gone(table, root))
+    if isinstance(root, Table):
+        for reason, often in Counter(str(one.reason) for one in root.damaged).items():
+            yield f"{often} rows", TORN.get(reason, reason)
+    for place, why in seen.wrong.items():
+        yield _spelled(place, root), why
+    if not seen.wrong:
+        yield from seen.nowhere.items()
+
+
+def _gone(table: MappingKeys, root: Any) -> list[str]:
+    """Columns of CSV that the mapping names and the header does not."""
+    return sorted(table.columns - set(root.names)) if isinstance(root, Table) else []
+
+
+def _examine(
+    table: MappingKeys, readings: Sequence[Reading], site: Site, message: Message, root: Any
+) -> Examined:
+    seen = Examined()
     for reading, keys in zip(readings, table.reading, strict=True):
         wanted = checks(keys, table.time, table.format.numerals, site)
-        _Seen(root, used, wrong).read(reading, keys, wanted, message)
-    for place, value in _leaves(root):
-        note = f"  (damaged: {wrong[place]})" if place in wrong else ""
-        yield _spelled(place, root), repr(value)[:MAX_SHOWN] + note, place in used
-    if isinstance(root, Table):
-        yield from ((name, "no such column", True) for name in table.columns if name not in root.names)
+        _Seen(root, seen).read(reading, keys, wanted, message)
+    return seen
 
 
 class _Seen:
-    """What one reading looked at. `used` and `wrong` are shared by the readings of a mapping."""
+    """What one reading looked at."""
 
-    def __init__(self, root: Any, used: set[Place], wrong: dict[Place, str]) -> None:
-        self._root, self._used, self._wrong = root, used, wrong
+    def __init__(self, root: Any, seen: Examined) -> None:
+        self._root, self._seen = root, seen
 
     def read(
         self,
@@ -51,19 +90,30 @@ class _Seen:
     ) -> None:
         conditions = [paths.parse(text) for text in (*keys.where, *keys.except_)]
         values = [paths.parse(text) for text in keys.values]
+        rows, fitting, given = 0, 0, set[str]()
         for row, above, place in paths.each_row(self._root, reading.rows):
             scope = Scope(message, self._root, row, above, folds=Folds())
             fit = fits(scope, reading.where, reading.unless)
+            rows, fitting = rows + 1, fitting + fit
             aboves = paths.above_places(reading.rows, place)
             for path in conditions + (values if fit else []):
                 self._look(path, place, aboves)
+                if paths.getter(path)(scope) is not None:
+                    given.add(path.text)
             for text, (why, check) in wanted.items() if fit else ():
                 self._judge(paths.parse(text), why, check, scope, place, aboves)
+        if not rows:
+            self._seen.nowhere[keys.rows or "$"] = "leads to no row"
+        elif not fitting:
+            self._seen.nowhere[_asked(keys)] = f"none of {rows} rows is as it says"
+        else:
+            missing = [text for text in keys.values if text not in given]
+            self._seen.nowhere.update(dict.fromkeys(missing, "nothing stands there"))
 
     def _look(self, path: Path, row: Place, aboves: tuple[Place, ...]) -> None:
         seen = paths.place_of(path, row, aboves)
         if seen is not None:
-            self._used.add(_whole(seen, self._root))
+            self._seen.used.add(_whole(seen, self._root))
 
     def _judge(
         self,
@@ -79,7 +129,11 @@ class _Seen:
         except Noise:
             place = paths.place_of(path, row, aboves)
             if place is not None:
-                self._wrong.setdefault(_whole(place, self._root), why)
+                self._seen.wrong.setdefault(_whole(place, self._root), why)
+
+
+def _asked(keys: ReadingKeys) -> str:
+    return ", ".join([f"where {path}" for path in keys.where] + [f"except {path}" for path in keys.except_])
 
 
 def _whole(place: Place, root: Any) -> Place:

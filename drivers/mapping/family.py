@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 
 from drivers.bodies import Noise
 from drivers.mapping import paths
-from drivers.mapping.explaining import explain_body
+from drivers.mapping.explaining import explain_body, faults_of
 from drivers.mapping.formats import Table
+from drivers.mapping.outline import outline
 from drivers.mapping.paths import Folds, Scope
 from drivers.mapping.reading import basis_of, compile_reading, leading_basis
 from drivers.mapping.table import MappingKeys, read_table, resets_of
@@ -202,13 +203,26 @@ def _resets(device: Device) -> Resets:
         return Resets.POWER
 
 
+def faults(device: Device, message: Message) -> Iterator[tuple[str, str]]:
+    """(path, why) of what damaged a body, or why no reading of the mapping fits it; no value of it."""
+    try:
+        driver = Mapped(_table(device), device.site)
+        root = driver.parse(message.payload)
+    except Noise as noise:
+        return iter([("$", f"not {_table(device).format.name} ({noise.reason})")])
+    except ValueError:
+        return iter(())
+    return faults_of(driver.table, driver.readings, device.site, message, root)
+
+
 def explain(device: Device, message: Message) -> Iterator[tuple[str, str, bool]]:
     """(path, value, used) of every leaf of the payload, and what is wrong with a value that does damage."""
     try:
         driver = Mapped(_table(device), device.site)
         root = driver.parse(message.payload)
     except Noise as noise:
-        return iter([("$", f"{len(message.payload)} bytes  (damaged: {noise.reason})", True)])
+        told = f"{len(message.payload)} bytes, not {_table(device).format.name}  (damaged: {noise.reason})"
+        return iter([("$", told, True)])
     except ValueError:
         return iter(())
     return explain_body(driver.table, driver.readings, device.site, message, root)
@@ -226,6 +240,8 @@ FAMILY = Family(
     basis=Basis.DELTA,
     topics=_topics,
     explain=explain,
+    faults=faults,
+    outline=outline,
     basis_of=_basis,
     resets_of=_resets,
     problems=problems,

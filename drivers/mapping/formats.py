@@ -91,6 +91,11 @@ class FormatKeys(Keys):
         return self
 
     @property
+    def name(self) -> str:
+        """As the mapping writes it."""
+        return "csv" if self.csv else "xml" if self.xml else "json"
+
+    @property
     def parse(self) -> Parse:
         if self.csv:
             return partial(parse_csv, self.csv)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from drivers.bodies import EPOCH, MAX_NAME, MILLISECOND, Noise, parse_aware, sane_ms, to_ms, unix_ms
+from drivers.local import alone, both, zone_of
 from drivers.mapping.paths import Scope
 
 Clock = Callable[[Any, Scope, str], int | None]  # (value, scope, field) → ms; None: no time given
@@ -23,15 +23,6 @@ def clock(notation: str, zone: str, site: str) -> Clock:
     if notation == "rfc3339":
         return _rfc3339(place)
     return _strptime(notation, place)
-
-
-def zone_of(name: str) -> tzinfo:
-    if name.lower() == "utc":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"{name!r} is not a time zone (site, utc or a name like Europe/Oslo)") from None
 
 
 def _rfc3339(place: tzinfo) -> Clock:
@@ -69,20 +60,32 @@ def _strptime(notation: str, place: tzinfo) -> Clock:
 
 
 def resolve(naive: datetime, place: tzinfo, scope: Scope, field: str) -> int:
-    """A local stamp. Autumn hour: of two equal stamps the second is the later; alone, nearest receipt."""
-    early = to_ms(naive.replace(tzinfo=place))
-    late = to_ms(naive.replace(tzinfo=place, fold=1))
-    if late <= early or scope.folds is None:  # once only, or the hour that spring skips
+    """A local stamp. Autumn hour: of two equal stamps the second is the later; alone, as `local` says."""
+    early, late = both(naive, place)
+    if late == early or scope.folds is None:
         return early
-    scope.early = {**(scope.early or {}), field: early}
+    scope.early, scope.late_ms = {**(scope.early or {}), field: early}, late
     folds, key = scope.folds, (scope.series, field, naive)
     if folds.taken is None:
         folds.seen[key] = folds.seen.get(key, 0) + 1
     elif folds.seen.get(key, 0) > 1:
         folds.taken[key] = folds.taken.get(key, 0) + 1
+        scope.told = True
         return early if folds.taken[key] == 1 else late
-    at_ms = scope.message.at_ms
-    return early if abs(at_ms - early) <= abs(at_ms - late) else late
+    return alone(early, late, scope.message.at_ms)
+
+
+def began(scope: Scope, start_ms: int, span_ms: int) -> int:
+    """When a span began of which the start alone is told: in the autumn hour its end tells better."""
+    early_ms = (scope.early or {}).get("start")
+    if early_ms is None or scope.told:
+        return start_ms
+    return alone(early_ms, scope.late_ms, scope.message.at_ms, span_ms)
+
+
+def earlier(scope: Scope, start_ms: int) -> int:
+    """An interval across the autumn change, delivered late: its start is the earlier of the two."""
+    return (scope.early or {}).get("start", start_ms)
 
 
 def unit_ms(notation: str) -> int:

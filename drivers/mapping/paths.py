@@ -41,6 +41,8 @@ class Scope:
     series: object = None  # whose local stamps these are
     folds: Folds | None = None
     early: dict[str, int] | None = None  # the earlier instants of doubled stamps
+    late_ms: int = 0  # the later one of the last of them
+    told: bool = False  # the body itself says which of the two is meant
 
 
 @dataclass(slots=True)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from functools import partial
-from hashlib import blake2b
 from typing import Any
 
-from drivers.bodies import Noise, Numerals, decimal, name, whole
+from drivers.bodies import Noise, Numerals, name, opaque, whole
 from drivers.mapping import paths
 from drivers.mapping.conditions import compile_where, fits
-from drivers.mapping.instants import Clock, clock, exclusive, unit_ms
+from drivers.mapping.instants import Clock, began, clock, earlier, exclusive, unit_ms
 from drivers.mapping.paths import Getter, Scope
 from drivers.mapping.table import DELTAS, RECEIPTS, TOTALS, ReadingKeys, TimeKeys
-from drivers.money import minor_digits
+from drivers.money import currency_code, minor_digits, minor_units
 from gateway.driver import Site
 from gateway.model import (
     DEVICE,
@@ -147,7 +146,7 @@ def _key(keys: ReadingKeys, *, hashed: bool) -> Callable[[Scope], str | None]:
 
     def digest(scope: Scope) -> str | None:
         text = plain(scope)
-        return None if text is None else blake2b(text.encode(), digest_size=12).hexdigest()
+        return None if text is None else opaque(text)
 
     return digest
 
@@ -188,7 +187,7 @@ def _span(keys: ReadingKeys, time: TimeKeys, read_time: Clock) -> Span:
         start, end = end, None
     unit = unit_ms(time.format) if time.end == "inclusive" else 0
     span_ms = None if time.span_s is None else round(time.span_s * 1000)
-    return partial(_interval, _get(start), _get(end), read_time, unit, span_ms)
+    return partial(_interval, _get(start), _get(end), read_time, unit, span_ms, time.growing)
 
 
 def _instant_span(get: Getter, read_time: Clock) -> Span:
@@ -200,9 +199,15 @@ def _instant_span(get: Getter, read_time: Clock) -> Span:
 
 
 def _interval(
-    get_start: Getter, get_end: Getter, read_time: Clock, unit: int, span_ms: int | None, scope: Scope
+    get_start: Getter,
+    get_end: Getter,
+    read_time: Clock,
+    unit: int,
+    span_ms: int | None,
+    growing: bool,
+    scope: Scope,
 ) -> tuple[int | None, int | None]:
-    scope.early = None
+    scope.early, scope.told = None, False
     start_ms = read_time(get_start(scope), scope, "start")
     end_ms = read_time(get_end(scope), scope, "end")
     if start_ms is None and end_ms is None:
@@ -212,19 +217,15 @@ def _interval(
     if start_ms is None and end_ms is not None and span_ms:
         start_ms = end_ms - span_ms
     elif end_ms is None and start_ms is not None and span_ms:
+        start_ms = start_ms if growing else began(scope, start_ms, span_ms)
         end_ms = start_ms + span_ms
     if start_ms is None or end_ms is None:
         raise Noise
     if end_ms <= start_ms:
-        start_ms = _earlier(scope, start_ms)
+        start_ms = earlier(scope, start_ms)
     if not 0 < end_ms - start_ms <= MAX_INTERVAL_MS or start_ms <= 0:
         raise Noise
     return start_ms, end_ms
-
-
-def _earlier(scope: Scope, start_ms: int) -> int:
-    """An interval across the autumn change, delivered late: its start is the earlier of the two."""
-    return (scope.early or {}).get("start", start_ms)
 
 
 def _crossings(keys: ReadingKeys, time: TimeKeys, read_time: Clock, numerals: Numerals) -> Emit:
@@ -284,20 +285,11 @@ def _level(keys: ReadingKeys, read_time: Clock, numerals: Numerals) -> Emit:
     return level
 
 
-def _currency(value: object, default: str) -> str:
-    if value is None or value == "":
-        return default
-    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isalpha():
-        return value.upper()
-    raise Noise
-
-
 def _money(value: object, digits: int, numerals: Numerals) -> int | None:
-    """Minor units, rounded half up: sums of floats carry dust. Raises Noise."""
+    """Minor units; absent stays absent. Raises Noise, also below zero."""
     if value is None or value == "":
         return None
-    scaled = (decimal(value, numerals).scaleb(digits)).quantize(Decimal(1), ROUND_HALF_UP)
-    return whole(int(scaled), MAX_MONEY_MINOR)
+    return whole(minor_units(value, digits, numerals), MAX_MONEY_MINOR)
 
 
 def _amount(keys: ReadingKeys, numerals: Numerals, site_currency: str) -> Count:
@@ -308,7 +300,7 @@ def _amount(keys: ReadingKeys, numerals: Numerals, site_currency: str) -> Count:
     )
 
     def amount(scope: Scope) -> int | None:
-        digits = minor_digits(_currency(get_currency(scope), site_currency)) if in_units else 0
+        digits = minor_digits(currency_code(get_currency(scope), site_currency)) if in_units else 0
         return _money(get(scope), digits, numerals)
 
     return amount
@@ -325,7 +317,7 @@ def _receipts(
 
     def receipts(scope: Scope, till: str, _line: str) -> Item | None:
         sales, returns = get_sales(scope), get_returns(scope)
-        currency = _currency(get_currency(scope), site_currency)
+        currency = currency_code(get_currency(scope), site_currency)
         amount = get_amount(scope)
         if sales is None and returns is None and amount is None:
             return None
@@ -387,4 +379,4 @@ def _named(get: Getter, scope: Scope) -> str | None:
 
 
 def _money_of(get: Getter, default: str, scope: Scope) -> str:
-    return _currency(get(scope), default)
+    return currency_code(get(scope), default)

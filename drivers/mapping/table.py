@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from drivers.local import zone_of
 from drivers.mapping import paths
 from drivers.mapping.conditions import Condition, condition_problems
 from drivers.mapping.formats import CsvKeys, FormatKeys, Keys, NumberKeys
-from drivers.mapping.instants import zone_of
 from gateway.model import Resets
 
 DELTAS = ("ins", "outs", "passes")

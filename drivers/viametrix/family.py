@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from pydantic import Field, field_validator
 
+from drivers.local import zone_of
 from drivers.mapping.family import FAMILY as MAPPING
 from drivers.mapping.family import MappingOptions
-from drivers.mapping.instants import zone_of
 from drivers.mapping.table import read_table
 from gateway.driver import (
     Device,

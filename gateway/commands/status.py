@@ -55,7 +55,8 @@ def _link(link: Mapping[str, Any]) -> str:
     state = "up" if link["up"] else "DOWN"
     since = f" since {link['since']}" if link["since"] else ""
     counts = ", ".join(f"{result} {number}" for result, number in sorted(link["telegrams"].items()) if number)
-    tail = " · ".join(part for part in (counts, link["error"]) if part)
+    unknown = f"{link['unknown']} unknown: see discover" if link["unknown"] else ""
+    tail = " · ".join(part for part in (counts, unknown, link["error"]) if part)
     return f"{link['link']:<16} {link['over']:<7} {state}{since}" + (f" · {tail}" if tail else "")
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,17 +18,16 @@ from gateway.commands import EXIT_PROBLEM, EXIT_WRONG, config_option, load_or_ex
 if TYPE_CHECKING:
     from gateway import config as configuration
     from gateway.links import Link
-    from gateway.model import Booking, Delivery, Item, Stamp, Status
-    from gateway.roster import Roster, Source
+    from gateway.model import Booking, Item, Stamp, Status
+    from gateway.roster import Resolved, Source
+    from gateway.strangers import Strangers
 
 LOOK_S = 0.1  # between two looks at the links
-STEP_S = 5.0  # a link's time to say goodbye
 IN_USE = "in use by another program"
 IN_FLIGHT = 20  # what brokers commonly send of MQTT 3.1.1 before they wait for an acknowledgement
 HELD_BACK = "the broker may hold it back: {} messages before it were not acknowledged"
 TOLD = 5  # kinds of messages told of one silent counter
 REMEMBERED = 100  # of each counter: reasons may quote what came
-UNACKNOWLEDGED = 65_535  # we acknowledge nothing, so let the broker send as much as MQTT allows
 
 
 @click.command()
@@ -58,41 +56,22 @@ def command(config_path: Path, seconds: float) -> None:
 
 
 @dataclass(slots=True)
-class Listening:
-    """What links need of an ingest; nothing is kept, and `done` is never called: nothing is acknowledged."""
+class FirstReadings:
+    """Prints each counter's and till's first reading; `silent` are those that have had none yet."""
 
-    roster: Roster
+    strangers: Strangers
     silent: set[str]
     say: Callable[[str], None] = click.echo
     statuses: dict[str, Status] = field(default_factory=dict)
     withheld: Counter[str] = field(default_factory=Counter)  # link → acknowledgements not given
     heard: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # no readings
     complete: asyncio.Event = field(default_factory=asyncio.Event)
-    full: bool = False
-    fault: str = ""
 
-    async def wait_room(self) -> None:
-        """There is always room."""
-
-    def hurry(self) -> None:
-        """Nothing will be committed, however urgent."""
-
-    def deliver(
-        self,
-        link: str,
-        source: Source,
-        items: Iterable[Item],
-        stamp: Stamp,
-        *,
-        topic: str = "",
-        delivery: Delivery | None = None,
-        done: Callable[[], None] | None = None,
-        patient: bool = False,
+    def take(
+        self, link: str, source: Source, resolved: Resolved, stamp: Stamp, topic: str, withheld: bool
     ) -> None:
-        """Prints what is a counter's first reading."""
-        del delivery, patient
-        self.withheld[link] += done is not None
-        resolved = self.roster.resolve(source, items, topic=topic)
+        """What came, as the links' ingest tells it."""
+        self.withheld[link] += withheld
         self.statuses.update(resolved.statuses)
         kinds = [f"damaged ({one.reason})" for one in resolved.damaged]
         kinds += [f"ignored ({one.reason})" for one in resolved.ignored]
@@ -111,9 +90,9 @@ class Listening:
         """What came instead of the counter's reading; "" if nothing did."""
         strangers = Counter(
             {
-                f"of unknown device {device!r}, line {line!r}": number
-                for (over, device, line), number in self.roster.strangers.items()
-                if over == link
+                f"of unknown device {one.device!r}, line {line!r}": one.times
+                for one in self.strangers.of_link(link)
+                for line in one.lines
             }
         )
         told = [f"{number} {kind}" for kind, number in (self.heard[counter] + strangers).most_common(TOLD)]
@@ -138,95 +117,44 @@ def _named(booking: Booking) -> Item:
 
 async def _listen(config: configuration.Config, seconds: float) -> list[str]:
     """What is wrong after at most `seconds`, a sentence each."""
-    from gateway.clock import Clock
-    from gateway.links import open_listener
+    from gateway.commands.listening import Listening, listening
     from gateway.roster import Roster
+    from gateway.strangers import Strangers
 
     roster = Roster(config)
-    ingest = Listening(roster, {*config.counter, *config.till})
-    listener = open_listener(config.push, config.link.values(), Clock(config.clock.trust))
-    links = {
-        name: _link(name, config, roster, ingest, listener) for name in config.link if roster.sources(name)
-    }
-    stop = asyncio.Event()
-    tasks = [asyncio.create_task(link.run(stop)) for link in links.values()]
-    try:
-        busy = await _until_complete(ingest, links, seconds)
-    finally:
-        stop.set()
+    strangers = Strangers(roster, {})
+    first = FirstReadings(strangers, {*config.counter, *config.till})
+    ingest = Listening(roster, strangers, first.take)
+    async with listening(config, ingest, [name for name in config.link if roster.sources(name)]) as links:
+        busy = await _until_complete(first, links, seconds)
         # taken before the goodbyes: a link that was stopped has no error to tell
         errors = {name: link.state.error for name, link in links.items()}
-        await _ended(tasks)
-    return busy or [_silence(config, name, ingest, errors, seconds) for name in sorted(ingest.silent)]
+    return busy or [_silence(config, name, first, errors, seconds) for name in sorted(first.silent)]
 
 
-async def _until_complete(ingest: Listening, links: Mapping[str, Link], seconds: float) -> list[str]:
+async def _until_complete(first: FirstReadings, links: Mapping[str, Link], seconds: float) -> list[str]:
     """Waits for every first reading; the ports that another program has, as soon as there is one."""
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + seconds
-    while not ingest.complete.is_set() and (left_s := ends_at - loop.time()) > 0:
+    while not first.complete.is_set() and (left_s := ends_at - loop.time()) > 0:
         busy = [
             f"link {name}: {link.state.error}" for name, link in links.items() if IN_USE in link.state.error
         ]
         if busy:
             return busy
         with suppress(TimeoutError):
-            await asyncio.wait_for(ingest.complete.wait(), min(LOOK_S, left_s))
+            await asyncio.wait_for(first.complete.wait(), min(LOOK_S, left_s))
     return []
 
 
-async def _ended(tasks: list[asyncio.Task[None]]) -> None:
-    _, late = await asyncio.wait(tasks, timeout=STEP_S)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*late, return_exceptions=True)
-
-
 def _silence(
-    config: configuration.Config, name: str, ingest: Listening, errors: Mapping[str, str], seconds: float
+    config: configuration.Config, name: str, first: FirstReadings, errors: Mapping[str, str], seconds: float
 ) -> str:
     link = (config.counter.get(name) or config.till[name]).link
-    why, status, withheld = errors.get(link), ingest.statuses.get(name), ingest.withheld[link]
+    why, status, withheld = errors.get(link), first.statuses.get(name), first.withheld[link]
     if not why and status:
         why = f"it says {status.state} {status.detail}".rstrip()
-    elif not why and withheld >= IN_FLIGHT and not ingest.heard[name]:
+    elif not why and withheld >= IN_FLIGHT and not first.heard[name]:
         why = HELD_BACK.format(withheld)
-    told = "; ".join(part for part in (why, ingest.came(name, link)) if part)
+    told = "; ".join(part for part in (why, first.came(name, link)) if part)
     return f"{name}: no reading in {seconds:g} s on link {link}" + (f": {told}" if told else "")
-
-
-class _NoSessions:
-    """Nothing is kept, so nothing is remembered."""
-
-    async def begin(self, _link: str, _present: bool) -> int:
-        return 1
-
-    async def forget(self, _link: str, _round: int) -> None:
-        return
-
-
-def _link(name: str, config: configuration.Config, roster: Roster, ingest: Listening, listener: Any) -> Link:
-    from gateway.clock import Clock
-    from gateway.links import open_link
-
-    link = _apart(name, config)
-    clock = Clock(config.clock.trust)
-    return open_link(
-        name, link, roster.sources(name), clock, ingest, config.gateway.id, _NoSessions(), None, listener
-    )
-
-
-def _apart(name: str, config: configuration.Config) -> configuration.Link:
-    """The link under our own client id, with a session that ends with us: the daemon's stays untouched."""
-    from gateway.config import MqttOptions
-
-    link = config.link[name]
-    if not isinstance(link.options, MqttOptions):
-        return link
-    daemons = link.options.client_id or f"{config.gateway.id}-{name}"
-    own = {
-        "client_id": f"{daemons}-try-{os.getpid()}",
-        "session_expiry_s": 0,
-        "receive_maximum": UNACKNOWLEDGED,
-    }
-    return replace(link, options=link.options.model_copy(update=own))

@@ -98,11 +98,15 @@ def is_loopback(host: str) -> bool:
 
 def read_secret(path: str | Path) -> str:
     """The first line of a secret's file. Raises ConfigurationError."""
+    return next(iter(read_lines(path)), "")
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a secret's file, for one that may hold several. Raises ConfigurationError."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        return Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError([f"{path}: cannot be read: {error}"]) from error
-    return lines[0] if lines else ""
 
 
 Id: TypeAlias = Annotated[str, AfterValidator(_id)]

@@ -64,6 +64,7 @@ class LinkHealth:
     since_ms: int | None
     error: str
     telegrams: Mapping[str, int]  # result → number
+    unknown: int = 0  # devices, topics and addresses heard that nothing is configured for
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,7 +204,9 @@ class HealthSource:
         state = link.state
         telegrams = Counter(self._ingest.telegrams.get(link.id, {})) + Counter(state.telegrams)
         over = self._config.link[link.id].over
-        return LinkHealth(link.id, str(over), state.up, state.since_ms or None, state.error, telegrams)
+        unknown = self._ingest.strangers.count(link.id)
+        since_ms = state.since_ms or None
+        return LinkHealth(link.id, str(over), state.up, since_ms, state.error, telegrams, unknown)
 
     def _counters(self, totals: Sequence[LineTotals]) -> Iterator[CounterHealth]:
         last_ms = dict(self._ingest.last_heard_ms)

@@ -51,12 +51,17 @@ def open_link(
     sessions: Any,
     coverage: Any = None,
     listener: Listener | None = None,
+    overhear: Sequence[str] = (),
 ) -> Link:
-    """The link `name`, nothing opened yet. Raises LinkError for a carrier that is not built."""
+    """The link `name`, nothing opened yet. Raises LinkError for a carrier that is not built.
+
+    `overhear`: MQTT filters to listen to, owing nothing, instead of what the sources want.
+    """
     if link.over == "mqtt":
         from gateway.links.mqtt import MqttLink
 
-        return MqttLink(name, link.options, sources, clock, ingest, sessions, gateway_id=gateway_id)
+        around = (clock, ingest, sessions)
+        return MqttLink(name, link.options, sources, *around, gateway_id=gateway_id, overhear=overhear)
     if link.over == "serial":
         from gateway.links.serial import SerialLink, Tap
 

@@ -34,7 +34,14 @@ class Ingest(Protocol):
 
     async def wait_room(self) -> None: ...
     def deliver(
-        self, link: str, source: Any, items: Iterable[Item], stamp: Stamp, *, patient: bool = False
+        self,
+        link: str,
+        source: Any,
+        items: Iterable[Item],
+        stamp: Stamp,
+        *,
+        patient: bool = False,
+        payload: bytes = b"",
     ) -> None: ...
 
 
@@ -156,10 +163,10 @@ class ByteLink:
         self._tell(turn, answered)
         return answered
 
-    def _deliver(self, source: Source, items: Sequence[Item], *, patient: bool) -> None:
+    def _deliver(self, source: Source, items: Sequence[Item], *, patient: bool, payload: bytes = b"") -> None:
         if self._resets_on_open:
             items = [self._first_since_open(item) for item in items]
-        self._ingest.deliver(self.id, source, items, self._clock.stamp(), patient=patient)
+        self._ingest.deliver(self.id, source, items, self._clock.stamp(), patient=patient, payload=payload)
 
     def _first_since_open(self, item: Item) -> Item:
         """A lower total now means that the board began anew, not that it came round."""
@@ -258,7 +265,7 @@ class ByteLink:
             at_ms = self._clock.wall_ms()
             items = _ends_of_rises(cast("Stream", source.driver).feed(data, at_ms, self._side))
             if items:
-                self._deliver(source, items, patient=False)
+                self._deliver(source, items, patient=False, payload=data)
 
 
 def _nothing(_side: Side) -> None:

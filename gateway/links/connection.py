@@ -106,6 +106,7 @@ class Connection:
         self._asked: dict[int | None, list[str]] = {}
         self._asked_s = 0.0
         self._refused: dict[str, str] = {}
+        self._qos = 1
 
     # Opening
 
@@ -127,9 +128,9 @@ class Connection:
             raise LinkError(f"no answer from {where} for {ANSWER_S:g} s")
         return self._connected.result()
 
-    def begin(self, filters: Sequence[str], unwanted: Iterable[str]) -> None:
+    def begin(self, filters: Sequence[str], unwanted: Iterable[str], *, qos: int = 1) -> None:
         """The session is known: subscribe, and let messages come."""
-        self._begun = True
+        self._begun, self._qos = True, qos
         self._subscribe(filters)
         if not filters:
             self._on_refusals({})
@@ -227,10 +228,10 @@ class Connection:
     def _subscribe(self, filters: Sequence[str]) -> None:
         """On every connect, also into a session that claims to have them: it may never have heard us."""
         self._asked_s = self._loop.time()
-        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
+        options = SubscribeOptions(qos=self._qos, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
         for at in range(0, len(filters), FILTERS_PER_SUBSCRIBE):
             some = list(filters[at : at + FILTERS_PER_SUBSCRIBE])
-            topics: list[Any] = [(one, options if self._wire.v5 else 1) for one in some]
+            topics: list[Any] = [(one, options if self._wire.v5 else self._qos) for one in some]
             _, mid = self._wire.subscribe(topics)
             self._asked[mid] = some
 
@@ -238,7 +239,7 @@ class Connection:
         self, _client: Client, _data: Any, mid: int, reasons: list[ReasonCode], _more: Properties | None
     ) -> None:
         for one, reason in zip(self._asked.pop(mid, []), reasons, strict=False):
-            if reason.value == 1:
+            if reason.value == self._qos:
                 self._refused.pop(one, None)
             elif reason.is_failure:
                 self._refused[one] = str(reason)

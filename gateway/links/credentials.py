@@ -1,4 +1,4 @@
-"""How counters that push prove who they are: token, basic, digest (RFC 7616), or their address alone.
+"""How counters that push prove who they are: token, basic, digest (RFC 7616), a signature, or their address.
 
 Nonces are not remembered until they were used well: each carries its time and our signature. What is then
 remembered, the highest count seen with it, is bounded; a forgotten or old nonce only costs the counter one
@@ -14,8 +14,8 @@ import re
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import md5, sha256
 from itertools import count
 from typing import Any, Protocol
@@ -35,11 +35,21 @@ class Settings(Protocol):
     """What the configuration says of a link's counters."""
 
     @property
-    def auth(self) -> str: ...  # token, basic, digest or none
+    def auth(self) -> str: ...  # token, basic, digest, hmac or none
     @property
     def username(self) -> str | None: ...
     @property
     def secret(self) -> str: ...
+    @property
+    def keys(self) -> Sequence[str]: ...
+    @property
+    def signature_header(self) -> str | None: ...
+    @property
+    def signature_encoding(self) -> str: ...  # base64 or hex
+    @property
+    def signature_hash(self) -> str: ...  # as hashlib names it
+    @property
+    def notification_url(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +61,15 @@ class Asked:
     authorization: str
     query: Mapping[str, str]
     authentication: str = ""  # a header of that name, which some counters send instead
+    headers: Mapping[str, str] = field(default_factory=dict)  # found whatever their case
 
 
 class Guard(Protocol):
     def check(self, asked: Asked) -> None:
-        """Raises Refusal(401)."""
+        """Before the body is read. Raises Refusal(401)."""
+
+    def check_body(self, asked: Asked, body: bytes) -> None:
+        """As it was sent, still packed; before anything is done with it. Raises Refusal(401)."""
 
 
 def guard_for(settings: Settings) -> Guard:
@@ -66,6 +80,8 @@ def guard_for(settings: Settings) -> Guard:
         return Basic(settings.username, settings.secret)
     if settings.auth == "digest":
         return Digest(settings.username, settings.secret)
+    if settings.auth == "hmac":
+        return Signed(settings)
     return Open()
 
 
@@ -80,8 +96,11 @@ class Open:
     def check(self, asked: Asked) -> None:
         del asked
 
+    def check_body(self, asked: Asked, body: bytes) -> None:
+        del asked, body
 
-class Token:
+
+class Token(Open):
     """Bearer, or the bare token as some counters send it, or `?token=`."""
 
     def __init__(self, token: str) -> None:
@@ -95,7 +114,7 @@ class Token:
             raise Refusal(401, "a token is needed", headers={"WWW-Authenticate": f'Bearer realm="{REALM}"'})
 
 
-class Basic:
+class Basic(Open):
     def __init__(self, username: str | None, password: str) -> None:
         self._username, self._password = username, password
 
@@ -118,7 +137,42 @@ def _basic(header: str) -> tuple[str, str]:
     return name, password
 
 
-class Digest:
+class Signed:
+    """The body is signed with a key that both sides know; by some senders behind the address they post to.
+
+    Any of several keys will do: while one is exchanged, both sides know the old one and the new.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._keys = [key.encode() for key in settings.keys]
+        self._header, self._hash = settings.signature_header or "", settings.signature_hash
+        self._in_hex = settings.signature_encoding == "hex"
+        self._before = (settings.notification_url or "").encode()
+
+    def check(self, asked: Asked) -> None:
+        if not self._given(asked):
+            raise self._refusal(f"a signature is needed in {self._header}")
+
+    def check_body(self, asked: Asked, body: bytes) -> None:
+        given, signed = self._given(asked), self._before + body
+        right = [hmac.compare_digest(given, hmac.digest(key, signed, self._hash)) for key in self._keys]
+        if not any(right):
+            raise self._refusal(f"the signature in {self._header} does not fit: another key, address or body")
+
+    def _given(self, asked: Asked) -> bytes:
+        """Empty for none, and for what is no signature at all."""
+        text = asked.headers.get(self._header, "").strip().removeprefix(f"{self._hash}=")
+        try:
+            return bytes.fromhex(text) if self._in_hex else base64.b64decode(text, validate=True)
+        except ValueError:
+            return b""
+
+    def _refusal(self, why: str) -> Refusal:
+        headers = {"WWW-Authenticate": f'HMAC realm="{REALM}"'}
+        return Refusal(401, why, headers=headers, counted="unsigned")
+
+
+class Digest(Open):
     """SHA-256 and MD5, `qop=auth`; without `qop`, as older counters answer, a nonce serves once."""
 
     def __init__(self, username: str | None, password: str) -> None:

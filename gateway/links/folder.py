@@ -18,6 +18,7 @@ from typing import Any, Protocol, cast
 from gateway.clock import Clock
 from gateway.driver import Driver, Message, Messages
 from gateway.errors import LinkError, StoreError
+from gateway.links.faults import faults
 from gateway.links.shelf import Shelf, Sight
 from gateway.links.supervise import Backoff, LinkState, keep
 from gateway.model import Crossings, Damaged, DamageReason, Delivery, Ignored, Item, Stamp, Transactions
@@ -63,6 +64,7 @@ class Ingest(Protocol):
         *,
         delivery: Delivery | None = None,
         done: Callable[[], None] | None = None,
+        payload: bytes = b"",
     ) -> None: ...
 
 
@@ -79,6 +81,7 @@ class Taken:
 
     sight: Sight
     refusal: str = ""
+    faults: str = ""  # where, for the words beside the file
     stored: bool = False
 
 
@@ -173,8 +176,12 @@ class FolderLink:
         if payload is None:
             return
         taken = self._taken[sight.name] = Taken(sight)
-        heard = await asyncio.to_thread(self._understood, sight, payload)
+        message = self._message(sight, payload)
+        heard = await asyncio.to_thread(self._understood, message)
         taken.refusal = self._judge([item for _, items in heard for item in items], payload)
+        if taken.refusal:
+            told = await asyncio.to_thread(faults, heard[0][0], message)
+            taken.faults = f"\n{told}" if told else ""
         await self._deliver(taken, heard, payload)
 
     def _set_aside(self, sight: Sight) -> None:
@@ -186,13 +193,14 @@ class FolderLink:
         done = partial(self._stored, taken)
         self._ingest.deliver(self.id, self._sources[0], [], self._clock.stamp(), done=done)
 
-    def _understood(self, sight: Sight, payload: bytes) -> list[tuple[Source, list[Item]]]:
-        """Of several decoders only those that understand the file speak, if any does."""
+    def _message(self, sight: Sight, payload: bytes) -> Message:
         now_ms = self._clock.wall_ms()
         at_ms = sight.mtime_ns // 1_000_000
-        message = Message(
-            payload, at_ms if 0 < at_ms < now_ms else now_ms, headers={NAME: sight.name}, link=self.id
-        )
+        received_ms = at_ms if 0 < at_ms < now_ms else now_ms
+        return Message(payload, received_ms, headers={NAME: sight.name}, link=self.id)
+
+    def _understood(self, message: Message) -> list[tuple[Source, list[Item]]]:
+        """Of several decoders only those that understand the file speak, if any does."""
         heard = [(source, self._decode(source, message)) for source in self._sources]
         return [one for one in heard if any(map(_counts, one[1]))] or heard[:1]
 
@@ -233,6 +241,7 @@ class FolderLink:
                 stamp,
                 delivery=Delivery(self._session, mid, digest, dup=True),
                 done=partial(self._stored, taken) if last else None,
+                payload=payload,
             )
 
     def _stored(self, taken: Taken) -> None:
@@ -243,7 +252,9 @@ class FolderLink:
         for taken in [taken for taken in self._taken.values() if taken.stored]:
             name = taken.sight.name
             try:
-                moved = await asyncio.to_thread(self._shelf.put_away, taken.sight, taken.refusal)
+                moved = await asyncio.to_thread(
+                    self._shelf.put_away, taken.sight, taken.refusal + taken.faults
+                )
             except OSError as error:
                 self._problems[name] = f"is stored and cannot be put away: {error.strerror}"
                 continue

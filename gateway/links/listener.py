@@ -2,7 +2,7 @@
 
 Bounded are connections (beyond, the oldest that serves nobody is cut), bytes of unanswered bodies, the time a
 request may take to arrive, and how long a connection may be silent. Nothing is read of a body before its
-sender has shown who it is.
+sender has shown who it is; where the body's signature shows that, nothing is done with a body before.
 """
 
 from __future__ import annotations
@@ -171,8 +171,8 @@ class Listener:
             raise Refusal(404, "no such link: counters push to /push/LINK")
         if request.method not in METHODS:
             raise Refusal(405, "counters push by POST or PUT", headers={"Allow": ", ".join(METHODS)})
-        door.guard.check(_asked(request))
         try:
+            door.guard.check(_asked(request))
             return await self._let_in(door, request, str(peer), path)
         except Refusal as refusal:
             if refusal.counted:
@@ -185,6 +185,7 @@ class Listener:
         door.check_room()
         check_kind(kind, packing)
         body = await self._read(request, door.limit_bytes)
+        door.guard.check_body(_asked(request), body)
         protocol = request.protocol
         try:
             payload = unpack(body, kind, packing, door.limit_bytes)
@@ -275,6 +276,7 @@ def _asked(request: web.BaseRequest) -> Asked:
         request.headers.get(hdrs.AUTHORIZATION, ""),
         request.query,
         request.headers.get("Authentication", ""),
+        request.headers,
     )
 
 

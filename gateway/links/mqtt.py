@@ -15,7 +15,7 @@ from gateway.errors import LinkError, StoreError
 from gateway.links.connection import Connection, MqttSettings, Tally
 from gateway.links.rounds import Rounds
 from gateway.links.supervise import LinkState, keep
-from gateway.links.topics import Directory, Source
+from gateway.links.topics import Directory, Source, fewest
 from gateway.links.wire import DUP_FLAG, RETAIN_FLAG, Publish
 from gateway.model import (
     Basis,
@@ -56,7 +56,9 @@ class Ingest(Protocol):
         topic: str = "",
         delivery: Delivery | None = None,
         done: Callable[[], None] | None = None,
+        payload: bytes = b"",
     ) -> None: ...
+    def overheard(self, link: str, payload: bytes, stamp: Stamp, why: str, *, topic: str = "") -> None: ...
 
 
 class Sessions(Protocol):
@@ -82,7 +84,10 @@ def undatable(item: Item) -> bool:
 
 
 class MqttLink:
-    """One broker. `run` keeps it connected until `stop`; `state` is what health shows."""
+    """One broker. `run` keeps it connected until `stop`; `state` is what health shows.
+
+    `overhear`: filters to listen to instead of the sources' own, at QoS 0: nothing is owed, nothing queued.
+    """
 
     def __init__(
         self,
@@ -95,6 +100,7 @@ class MqttLink:
         *,
         gateway_id: str,
         unwanted: Iterable[str] = (),
+        overhear: Sequence[str] = (),
     ) -> None:
         self.id, self.options = id, options
         self.connection: Connection | None = None
@@ -103,7 +109,8 @@ class MqttLink:
         self.acknowledgements = Tally()
         self._clock, self._ingest, self._sessions = clock, ingest, sessions
         self._directory = Directory(sources)
-        self._unwanted = tuple(unwanted)
+        self._unwanted, self._overhear = tuple(unwanted), bool(overhear)
+        self._filters = fewest(overhear) if overhear else self._directory.filters
         self._strangers: set[str] = set()
         self._session = self._received = 0
         self._rounds = Rounds()
@@ -132,7 +139,7 @@ class MqttLink:
             self._rounds, self._received = Rounds(), 0
             if not present and self._session > 1:
                 log.warning("link %s: the broker has lost our session: messages may be missing", self.id)
-            connection.begin(self._directory.filters, self._unwanted)
+            connection.begin(self._filters, self._unwanted, qos=0 if self._overhear else 1)
             await self._watch(connection, stop)
         finally:
             self.connection = None
@@ -185,7 +192,7 @@ class MqttLink:
         """The broker has answered our subscriptions. A topic that we may not hear stays visible."""
         problems = [f"no subscription to {topic!r}: {why}" for topic, why in sorted(refused.items())]
         before, now = self.state.error, "; ".join(problems)
-        if refused and len(refused) >= len(self._directory.filters):
+        if refused and len(refused) >= len(self._filters):
             self.state.lost(self._clock.wall_ms(), now)  # connected, but deaf
         else:
             self.state.opened(self._clock.wall_ms())
@@ -204,7 +211,7 @@ class MqttLink:
         for raw_topic, payload, mid, flags in batch:
             topic, sources = find(raw_topic)
             if not payload or not sources:
-                self._set_aside(connection, topic, payload, bool(sources))
+                self._set_aside(connection, topic, payload, stamp, bool(sources))
                 if mid:
                     owe(mid, 1)()
                 continue
@@ -223,7 +230,9 @@ class MqttLink:
                     delivery = Delivery(
                         self._session, at << 16 | mid, digest, bool(flags & DUP_FLAG), rounds.number
                     )
-                deliver(self.id, source, items, stamp, topic=topic, delivery=delivery, done=debt)
+                deliver(
+                    self.id, source, items, stamp, topic=topic, delivery=delivery, done=debt, payload=payload
+                )
         if self._ingest.full:
             connection.hold(self._ingest.wait_room())
 
@@ -238,7 +247,9 @@ class MqttLink:
             return [Ignored("retained, without time") if undatable(item) else item for item in items]
         return items
 
-    def _set_aside(self, connection: Connection, topic: str, payload: bytes | None, wanted: bool) -> None:
+    def _set_aside(
+        self, connection: Connection, topic: str, payload: bytes | None, stamp: Stamp, wanted: bool
+    ) -> None:
         """Messages that no driver sees; acknowledged in their turn like the others."""
         if payload is None:
             self.state.telegrams.update(["too_large"])
@@ -246,6 +257,9 @@ class MqttLink:
             self.state.telegrams.update(["ignored"])  # empty: the deletion of a retained message
         else:
             self.state.telegrams.update(["unknown_counter"])
+            self._ingest.overheard(self.id, payload, stamp, "no counter has this topic", topic=topic)
+            if self._overhear:
+                return
             if topic not in self._strangers and len(self._strangers) < STRANGERS:
                 self._strangers.add(topic)
                 log.info("link %s: nothing is configured for %r: unsubscribing", self.id, topic)

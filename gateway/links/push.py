@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast
 from gateway.clock import Clock
 from gateway.driver import Message, Messages
 from gateway.links.credentials import Settings, guard_for
+from gateway.links.faults import faults
 from gateway.links.listener import Listener, Push
 from gateway.links.refusals import Refusal, not_now
 from gateway.links.supervise import LinkState
@@ -55,6 +56,11 @@ class Ingest(Protocol):
         *,
         topic: str = "",
         done: Callable[[], None] | None = None,
+        payload: bytes = b"",
+        peer: str = "",
+    ) -> None: ...
+    def overheard(
+        self, link: str, payload: bytes, stamp: Stamp, why: str, *, topic: str = "", peer: str = ""
     ) -> None: ...
 
 
@@ -189,23 +195,41 @@ class PushLink:
                 stored.set_result(answer)
 
         for source, items in told:
-            self._ingest.deliver(self.id, source, items, stamp, topic=push.path or NOWHERE, done=done)
+            self._ingest.deliver(
+                self.id,
+                source,
+                items,
+                stamp,
+                topic=push.path or NOWHERE,
+                done=done,
+                payload=push.payload,
+                peer=push.peer,
+            )
         items = [item for _, items in told for item in items]
         damage = [item.reason for item in items if isinstance(item, Damaged)]
         if damage and len(damage) == len(items):
-            raise Refusal(422, f"damaged: {damage[0]}")
+            short = len(push.payload) <= LONG_BYTES
+            why = faults(told[0][0], self._message(push, stamp)) if short else ""
+            raise Refusal(422, f"damaged: {damage[0]}" + (f" ({why})" if why else ""))
         return stored
 
     def _read(self, push: Push, stamp: Stamp) -> list[tuple[Source, list[Item]]]:
         """Who understands it; nobody: the one who says why."""
         if not self._sources:
-            raise Refusal(404, "no counter is configured on this link", counted="unknown_counter")
+            why = "no counter is configured on this link"
+            self._ingest.overheard(
+                self.id, push.payload, stamp, why, topic=push.path or NOWHERE, peer=push.peer
+            )
+            raise Refusal(404, why, counted="unknown_counter")
         if not push.payload.strip():
             return [(self._sources[0], [Ignored("empty body")])]
-        message = Message(push.payload, stamp.wall_ms, push.path, push.headers, link=self.id)
+        message = self._message(push, stamp)
         told = [(source, self._decode(source, message)) for source in self._wanted(push.path)]
         counted = [one for one in told if any(not isinstance(item, Damaged | Ignored) for item in one[1])]
         return counted or sorted(told, key=lambda one: any(isinstance(item, Damaged) for item in one[1]))[:1]
+
+    def _message(self, push: Push, stamp: Stamp) -> Message:
+        return Message(push.payload, stamp.wall_ms, push.path, push.headers, link=self.id)
 
     def _wanted(self, path: str) -> list[Source]:
         """By the rest of the path, where counters name it as their topic."""

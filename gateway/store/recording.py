@@ -160,6 +160,8 @@ class Recorder:
         rank = rank if quality is None or reading.start_ms is not None else quality
         if event:
             key = self._key(reading, parcel, index)
+            if isinstance(reading, Transactions) and reading.once:
+                start_ms, end_ms = self._timeless(line, key, start_ms, end_ms)
             book_event(batch, line, start_ms, end_ms, side, key, figures, rank)
             if line.rule.expect_s is not None:
                 answer(batch, line, wall_ms)
@@ -186,7 +188,7 @@ class Recorder:
         return reading.start_ms, given_ms, 0
 
     def _timeless(self, line: Line, key: int, start_ms: int, end_ms: int) -> tuple[int, int]:
-        """When an event without a time was first seen: its identity holds whenever it comes again."""
+        """When an event that its key alone names was first told: that holds whenever it comes again."""
         if self.con.execute(TIMELESS_ADD, (line.id, key, start_ms, end_ms)).rowcount:
             return start_ms, end_ms
         found: tuple[int, int] = self.con.execute(

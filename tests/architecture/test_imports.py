@@ -48,7 +48,11 @@ TABLE: dict[str, set[str]] = {
     | {"gateway.errors", "gateway.clock", "gateway.driver", "gateway.retry", "gateway.links"},
     "gateway.upstreams": PURE
     | {"gateway.errors", "gateway.clock", "gateway.driver", "gateway.retry", "gateway.upstreams"},
-    "gateway.ingest": PURE | {"gateway.errors", "gateway.clock", "gateway.store", "gateway.roster"} | SEAMS,
+    "gateway.strangers": PURE
+    | {"gateway.errors", "gateway.driver", "gateway.items", "gateway.roster", "gateway.strangers"},
+    "gateway.ingest": PURE
+    | {"gateway.errors", "gateway.clock", "gateway.store", "gateway.roster", "gateway.strangers"}
+    | SEAMS,
     "gateway.closing": PURE | {"gateway.errors", "gateway.clock", "gateway.store"} | SEAMS,
     "gateway.forward": PURE | {"gateway.errors", "gateway.clock", "gateway.store"} | SEAMS,
     "gateway.items": PURE,

@@ -134,7 +134,10 @@ SAMPLES = {
     "irisys": Sample({}, _first_payload("irisys_vector4d.json")),
     "mapping": Sample(AXIS, _first_payload("axis_retail_data_push.json")),
     "milesight": Sample({}, _payload("milesight_http_mqtt_json.json", 1)),
+    "saft": Sample({}, _first_body("saft_cash_register.json")),
+    "shopify": Sample({}, _first_payload("shopify_webhooks.json")),
     "skattedosan": Sample({}, _said("serial-pos-control-units.json", "skattedosan", "sale")),
+    "square": Sample({}, _first_payload("square_webhooks.json")),
     "terabee": Sample({}, _frame("serial-terabee-evo.json", "pc-2021")),
     # a contact closes for 120 ms, watched from before
     "pulse": Sample({}, b"\r\n17 =0 1000\n17 1 2000\n17 0 2120\n"),

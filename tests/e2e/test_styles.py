@@ -23,7 +23,8 @@ from simulators.office import compare, read_truth
 from simulators.portal import seeded
 from simulators.processes import Processes, free_port, start_broker
 from simulators.publisher import Publisher
-from simulators.till import interval_file, put
+from simulators.receipts import put
+from simulators.till import interval_file
 from simulators.timing import Clock, rfc3339
 from simulators.truth import Truth, Zone
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -62,6 +63,7 @@ class Ingest:
         *,
         delivery: Delivery | None = None,
         done: Callable[[], None] | None = None,
+        payload: bytes = b"",
     ) -> None:
         items = list(items)
         self.items += items
@@ -136,6 +138,20 @@ async def watching(
     )
     async with kept(link):
         yield Watched(folder, link, ingest, sessions)
+
+
+async def test_the_reason_beside_a_refused_file_names_cell_and_column(tmp_path: Path) -> None:
+    described = SimpleNamespace(
+        driver=driver(CSV), family=FAMILY, device=Device(FAMILY.options.model_validate(CSV))
+    )
+    async with watching(tmp_path, sources=[described]) as box:
+        box.put("a.csv", HEADER + ROW + ROW.replace(";4;", ";vier;"))
+        await until(lambda: box.files("refused") == {"a.csv", "a.csv.why"})
+        why = (tmp_path / "refused" / "a.csv.why").read_text()
+    assert why.splitlines() == [
+        "damaged (sanity): 1 of 2 records; the others are counted",
+        "[1].n: no count from 0 to 1000000000",
+    ]
 
 
 async def test_a_file_is_archived_only_when_it_is_stored(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ class FakeIngest(SimpleNamespace):
             commit_times=commits,
             waiting=3,
             fault="",
+            strangers=SimpleNamespace(count={"bus": 2}.get),
         )
 
 
@@ -196,6 +197,7 @@ async def test_everything_else(box: Box) -> None:
     assert (upstream.pending, upstream.rejected, upstream.why) == (4, 0, "503")
     assert upstream.oldest_pending_ms is not None
     assert health.links[0].telegrams["damaged"] == 1
+    assert health.links[0].unknown == 2
     assert health.revisions == {"closed": 4}
     assert health.commits.cumulative()[-1] == ("+Inf", 1)
 

@@ -88,6 +88,7 @@ class FakeIngest:
     def __init__(self, *, by_hand: bool = False) -> None:
         self.by_hand = by_hand
         self.delivered: list[Delivered] = []
+        self.strange: list[tuple[str, bytes]] = []
         self.hurried = 0
         self.room = asyncio.Event()
         self.room.set()
@@ -110,9 +111,13 @@ class FakeIngest:
         topic: str = "",
         delivery: Delivery | None = None,
         done: Callable[[], None] | None = None,
+        payload: bytes = b"",
     ) -> None:
         self.delivered.append(Delivered(list(items), topic, delivery, done))
         asyncio.get_running_loop().call_later(0.05, self._commit_by_itself)
+
+    def overheard(self, link: str, payload: bytes, stamp: Stamp, why: str, *, topic: str = "") -> None:
+        self.strange.append((topic, payload))
 
     def _commit_by_itself(self) -> None:
         if not self.by_hand:

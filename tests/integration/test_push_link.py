@@ -90,6 +90,7 @@ class FakeIngest:
         self.full = False
         self.fault = ""
         self.told: list[Told] = []
+        self.strange: list[tuple[str, str, str]] = []
         self.arrived = asyncio.Event()
         self._committed = 0
 
@@ -102,11 +103,18 @@ class FakeIngest:
         *,
         topic: str = "",
         done: Callable[[], None] | None = None,
+        payload: bytes = b"",
+        peer: str = "",
     ) -> None:
         self.told.append(Told(source, list(items), topic, done))
         self.arrived.set()
         if not self.by_hand:
             asyncio.get_running_loop().call_later(0.01, self.commit)
+
+    def overheard(
+        self, link: str, payload: bytes, stamp: Stamp, why: str, *, topic: str = "", peer: str = ""
+    ) -> None:
+        self.strange.append((peer, topic, why))
 
     def commit(self) -> None:
         waiting, self._committed = self.told[self._committed :], len(self.told)

@@ -80,6 +80,20 @@ WRONG = {
         '[push]\nlisten = "127.0.0.1:81"\n[link.lan]\nover = "push"\noptions = { auth = "digest" }',
         "link.lan.options.password_file: missing beside auth = digest",
     ),
+    "signed bodies without the header that signs them": (
+        (
+            '[push]\nlisten = "127.0.0.1:81"\n[link.lan]\nover = "push"\n'
+            'options = { auth = "hmac", key_file = "head-office.token" }'
+        ),
+        "link.lan.options.signature_header: missing beside auth = hmac",
+    ),
+    "a signed address beside a token": (
+        (
+            '[push]\nlisten = "127.0.0.1:81"\n[link.lan]\nover = "push"\n'
+            'options = { token_file = "head-office.token", notification_url = "https://x.example" }'
+        ),
+        "link.lan.options.notification_url: not used by auth = token",
+    ),
     "a network that is none": ('[push]\nallow = ["192.168.10.x"]', "push.allow[0]: must be a network like "),
     "text where a number belongs": (
         '[windows]\nreadings_days = "many"',

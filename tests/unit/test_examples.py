@@ -32,6 +32,8 @@ SECRETS = (
     "push.password",
     "push.token",
     "bureau.token",
+    "shopify.key",
+    "square.key",
 )
 CERTIFICATES = ("broker-ca.crt", "head-office-ca.crt", "gateway.crt", "portal-ca.crt")
 

@@ -29,7 +29,7 @@ footfall_clock_trusted footfall_written_bytes_total footfall_build_info{version}
 )
 RESULTS = {
     *("ok", "damaged", "ignored", "unknown_counter", "duplicate"),
-    *("future", "ancient", "too_large", "poison"),
+    *("future", "ancient", "too_large", "unsigned", "poison"),
 }
 
 

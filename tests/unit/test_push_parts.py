@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import json
 import tracemalloc
 import zlib
+from base64 import b64encode
 from dataclasses import dataclass
 from hashlib import md5, sha256
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from gateway.links import credentials
 from gateway.links.credentials import REMEMBERED_NONCES, Asked, Digest, guard_for
@@ -216,3 +220,70 @@ def test_any_bytes_are_unpacked_or_refused(body: bytes, packing: str, kind: str)
             unpack(one, kind, packing, LIMIT)
         except Refusal as refusal:
             assert refusal.status in (413, 422)  # noqa: PT017
+
+
+@dataclass
+class Signing:
+    keys: tuple[str, ...]
+    auth: str = "hmac"
+    username: str | None = None
+    secret: str = ""
+    signature_header: str | None = "X-Signature"
+    signature_encoding: str = "base64"
+    signature_hash: str = "sha256"
+    notification_url: str | None = None
+
+
+def signs(settings: Signing, body: bytes, given: str) -> bool:
+    guard = guard_for(settings)
+    request = Asked("POST", "/push/lan", "", {}, headers=CIMultiDict({"x-signature": given}))
+    try:
+        guard.check(request)
+        guard.check_body(request, body)
+    except Refusal as refusal:
+        return (refusal.status, refusal.counted) != (401, "unsigned")
+    return True
+
+
+SQUARE = json.loads((Path(__file__).parents[1] / "vectors/square_webhooks.json").read_text())["signatures"]
+# RFC 4231, test case 2
+JEFE, ASKS = "Jefe", b"what do ya want for nothing?"
+SHA256 = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+SHA512 = (
+    "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554"
+    "9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737"
+)
+
+
+@pytest.mark.parametrize("vector", SQUARE)
+def test_an_address_and_a_body_that_square_signed(vector: dict[str, str]) -> None:
+    settings = Signing((vector["key"],), notification_url=vector["url"])
+    body, given = vector["body"].encode(), vector["signature"]
+    assert signs(settings, body, given)
+    assert not signs(settings, body + b" ", given)
+    assert not signs(Signing((vector["key"],), notification_url=vector["url"] + "/"), body, given)
+    assert not signs(Signing((vector["key"] + "x",), notification_url=vector["url"]), body, given)
+    assert not signs(Signing((vector["key"],)), body, given)
+
+
+def test_a_signature_of_the_body_alone_in_either_notation() -> None:
+    base64 = b64encode(bytes.fromhex(SHA256)).decode()
+    assert signs(Signing((JEFE,)), ASKS, base64)
+    hexed = Signing((JEFE,), signature_encoding="hex")
+    assert signs(hexed, ASKS, SHA256)
+    assert signs(hexed, ASKS, f"sha256={SHA256.upper()}")
+    assert signs(Signing((JEFE,), signature_encoding="hex", signature_hash="sha512"), ASKS, SHA512)
+    assert not signs(hexed, ASKS, base64)
+    assert not signs(Signing((JEFE,)), ASKS, SHA256)
+
+
+def test_while_a_key_is_exchanged_both_will_do() -> None:
+    settings = Signing(("new", JEFE), signature_encoding="hex")
+    assert signs(settings, ASKS, SHA256)
+    assert not signs(Signing(("new", "newer"), signature_encoding="hex"), ASKS, SHA256)
+    assert not signs(Signing(()), b"", "")  # no key at all opens nothing
+
+
+@given(st.text() | st.binary(max_size=40).map(lambda noise: b64encode(noise).decode()))
+def test_no_signature_that_is_made_up_fits(given_: str) -> None:
+    assert not signs(Signing((JEFE,)), ASKS, given_)

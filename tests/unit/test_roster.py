@@ -20,7 +20,7 @@ from gateway.model import (
     Status,
     Transactions,
 )
-from gateway.roster import REMEMBERED_STRANGERS, REMEMBERED_TOPICS, Roster, topic_fits
+from gateway.roster import REMEMBERED_TOPICS, Roster, topic_fits
 
 TEXT = """
 [gateway]
@@ -112,7 +112,7 @@ def test_till_is_found_by_its_own_id(roster: Roster) -> None:
 
 def test_till_id_never_names_a_counter(roster: Roster) -> None:
     resolved = roster.resolve(source_of(roster, "pos-1"), [crossing("1001")], topic="tills")
-    assert (resolved.bookings, resolved.unknown) == ([], 1)
+    assert (resolved.bookings, resolved.unknown) == ([], [crossing("1001")])
 
 
 def test_lines_get_our_names(roster: Roster) -> None:
@@ -168,30 +168,19 @@ def test_a_register_read_from_another_line_begins_anew(tmp_path: Path) -> None:
 
 def test_line_that_was_not_chosen_is_no_stranger(roster: Roster) -> None:
     resolved = roster.resolve(source_of(roster, "corner"), [crossing(line="Z")], topic="x/corner")
-    assert (resolved.bookings, resolved.unknown) == ([], 0)
+    assert (resolved.bookings, resolved.unknown) == ([], [])
 
 
-def test_unknown_device_is_counted_and_remembered(roster: Roster) -> None:
-    resolved = roster.resolve(source_of(roster, "shop"), [crossing("M9", "q")] * 2, topic="acme/7")
-    assert (resolved.bookings, resolved.unknown) == ([], 2)
-    assert roster.strangers == {("broker", "M9", "q"): 2}
+def test_items_of_an_unknown_device_are_kept_apart(roster: Roster) -> None:
+    items = [crossing("M9", "q")] * 2
+    resolved = roster.resolve(source_of(roster, "shop"), items, topic="acme/7")
+    assert (resolved.bookings, resolved.unknown) == ([], items)
 
 
-def test_unknown_device_is_told_once_at_first_sight(roster: Roster, caplog: pytest.LogCaptureFixture) -> None:
-    source = source_of(roster, "shop")
-    for counter, line in (("M9", "q"), ("M9", "q"), ("M9", "r"), ("M8\n", "q")):
-        roster.resolve(source, [crossing(counter, line)], topic="acme/7")
-    assert [(one.levelname, one.getMessage()) for one in caplog.records] == [
-        ("WARNING", "link broker: counts of unknown device 'M9', line 'q', are left out"),
-        ("WARNING", "link broker: counts of unknown device 'M8\\n', line 'q', are left out"),
-    ]
-
-
-def test_memory_for_strangers_and_topics_is_bounded(roster: Roster) -> None:
+def test_memory_for_topics_is_bounded(roster: Roster) -> None:
     source = source_of(roster, "shop")
     for number in range(REMEMBERED_TOPICS + 10):
         roster.resolve(source, [crossing(f"M-{number}")], topic=f"acme/{number}")
-    assert len(roster.strangers) == REMEMBERED_STRANGERS
     assert len(source.by_topic) <= REMEMBERED_TOPICS
 
 

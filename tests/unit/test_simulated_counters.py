@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from simulators.mqtt import Counter, poisson, voice, xovis_package
-from simulators.till import interval_file, interval_message, receipts_between
+from simulators.till import interval_file, interval_message, receipt_message, receipts_between
 
 OSLO = ZoneInfo("Europe/Oslo")
 NOON = 1_795_435_200_000  # 2026-11-23T12:00:00Z
@@ -75,7 +75,7 @@ def test_poisson_has_its_mean_and_variance() -> None:
 def test_an_interval_message_is_the_sum_of_its_receipts() -> None:
     receipts = list(receipts_between(3, "pos-1", NOON, NOON + 60 * MINUTE))
     body = json.loads(interval_message("pos-1", NOON, NOON + 60 * MINUTE, receipts, "NOK"))
-    single = [json.loads(receipt.message("NOK")) for receipt in receipts]
+    single = [json.loads(receipt_message(receipt, "NOK")) for receipt in receipts]
     assert len(receipts) > 20
     for fact in ("sales", "returns"):
         assert body[fact] == sum(one[fact] for one in single)

@@ -16,7 +16,8 @@ from gateway.items import to_json
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "drivers.md").read_text(encoding="utf-8")
 EXAMPLE = re.compile(
-    r"```toml\n(?P<table>.*?)```.*?```(?:json|xml|csv)\n(?P<payload>.*?)```.*?```jsonl\n(?P<output>.*?)```",
+    r"```toml\n(?P<table>.*?)```(?:\s*With `--topic (?P<topic>[^`]+)`:)?"
+    r".*?```(?:json|xml|csv)\n(?P<payload>.*?)```.*?```jsonl\n(?P<output>.*?)```",
     re.DOTALL,
 )
 EXAMPLES = {
@@ -30,10 +31,10 @@ EXAMPLES = {
 def test_the_documented_payload_gives_the_documented_output(name: str) -> None:
     example = EXAMPLES[name]
     driver = FAMILY.open(Device(FAMILY.options.model_validate(tomllib.loads(example["table"]))))
-    message = Message(example["payload"].encode(), 0, "shop/door-3/count")
+    message = Message(example["payload"].encode(), 0, example["topic"] or "")
     found = [to_json(item) for item in cast("Messages", driver).decode(message)]
     assert found == [json.loads(line) for line in example["output"].splitlines()]
 
 
 def test_all_examples_were_found() -> None:
-    assert len(EXAMPLES) == DOCUMENT.count("```toml") == 7
+    assert len(EXAMPLES) == DOCUMENT.count("```toml") == 10

@@ -326,13 +326,51 @@ def test_explain_names_the_field_that_damages_json() -> None:
 
 
 def test_explain_says_of_a_body_that_is_not_of_its_format_that_it_is_not() -> None:
-    assert explained(BRICKSTREAM, "{}") == {"$": ("2 bytes  (damaged: syntax)", True)}
+    assert explained(BRICKSTREAM, "{}") == {"$": ("2 bytes, not xml  (damaged: syntax)", True)}
 
 
 def test_explain_names_a_column_that_is_not_there() -> None:
     told = explained(RECEIPTS, HEADER.replace("Returer", "Retur") + "1001;23.11.2026 10:00;4;1;1299,00\n")
     assert told["Returer"] == ("no such column", True)
     assert told["[0].Retur"] == ("'1'", False)
+
+
+NESTED = {"reading": [{"rows": "groups[*].gates[*]", "line": "gate", "ins": "n.in", "outs": "n.out"}]}
+
+
+def faults(table: dict[str, Any], text: str) -> list[tuple[str, str]]:
+    device = Device(FAMILY.options.model_validate({"mapping": table}))
+    assert FAMILY.faults is not None
+    return list(FAMILY.faults(device, Message(text.encode(), 0)))
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "why"),
+    [
+        ('{"group": []}', "groups[*].gates[*]", "leads to no row"),
+        ('{"groups": [{"gates": [{"gate": "a", "n": {"in": 3}}]}]}', "n.out", "nothing stands there"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_named(text: str, path: str, why: str) -> None:
+    assert explained(NESTED, text)[path] == (f"({why})", True)
+    assert (path, why) in faults(NESTED, text)
+
+
+def test_a_condition_that_no_row_meets_is_named() -> None:
+    table = {"reading": [{"rows": "r[*]", "where": {"kind": "in"}, "ins": "n"}]}
+    assert faults(table, '{"r": [{"kind": "IN", "n": 1}, {"n": 2}]}') == [
+        ("where kind", "none of 2 rows is as it says")
+    ]
+
+
+def test_faults_name_the_path_and_the_reason_and_never_the_value() -> None:
+    text = '{"groups": [{"gates": [{"gate": "a", "n": {"in": "secret", "out": 2}}]}]}'
+    assert faults(NESTED, text) == [("groups[0].gates[0].n.in", "no count from 0 to 1000000000")]
+    rows = "1001;23.11.2026 10:00;4;1;1299,00\n1001;23.11.2026\n"
+    assert faults(RECEIPTS, HEADER + rows) == [("1 rows", "have more or fewer cells than the header")]
+    gone = HEADER.replace("Returer", "Retur") + "1001;23.11.2026 10:00;4;1;1299,00\n"
+    assert ("Returer", "no such column") in faults(RECEIPTS, gone)
+    assert faults(BRICKSTREAM, "{}") == [("$", "not xml (syntax)")]
 
 
 RECORDED = Path(__file__).parents[3] / "simulators" / "data" / "complete_journey_receipts.csv"

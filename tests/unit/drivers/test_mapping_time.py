@@ -124,6 +124,22 @@ def test_a_lone_stamp_of_the_autumn_hour_is_the_one_nearest_receipt() -> None:
     assert spans(LOCAL, body, at_ms=second + MINUTE, at="t") == [(second, second + QUARTER)]
 
 
+def test_a_lone_stamp_of_the_autumn_hour_is_never_still_to_come() -> None:
+    """A row 40 minutes old is nearer to the stamp's second meaning, which nobody can have counted yet."""
+    first = AUTUMN + QUARTER
+    assert spans(LOCAL, {"t": "2026-10-25 02:15"}, at_ms=first + 40 * MINUTE, at="t") == [
+        (first, first + QUARTER)
+    ]
+
+
+@pytest.mark.parametrize(("after", "begins"), [(HOUR, 0), (2 * HOUR, HOUR)])
+def test_an_hour_of_autumn_is_told_when_it_is_over(after: int, begins: int) -> None:
+    """The stamp of its start comes an hour later, when the same stamp stands on the clock again."""
+    time = {**LOCAL, "span_s": 3600}
+    found = spans(time, {"t": "2026-10-25 02:00"}, at_ms=AUTUMN + after + 5_000, at="t")
+    assert found == [(AUTUMN + begins, AUTUMN + begins + HOUR)]
+
+
 def test_of_two_equal_stamps_of_the_autumn_hour_the_second_is_the_later() -> None:
     stamps = ["01:45", "02:00", "02:15", "02:30", "02:45", "02:00", "02:15", "02:30", "02:45", "03:00"]
     body = [{"t": f"2026-10-25 {stamp}"} for stamp in stamps]

@@ -155,6 +155,24 @@ async def test_only_receipts_changed_is_a_revision_for_the_till(make_box: MakeBo
     assert (event.revision, data_of(event)["reason"]) == (2, "till")
 
 
+@pytest.mark.parametrize(("once", "sales"), [(True, [1, 0]), (False, [1, 1])])
+async def test_a_receipt_that_its_key_alone_names_keeps_its_first_time(
+    make_box: MakeBox, once: bool, sales: list[int]
+) -> None:
+    """Told again with another time and amount: the amount replaces. Other keys may begin anew each day."""
+    zone = ZoneSpec("shop", "store", (Member("pos", "main", Role.TILL),))
+    box = await make_box(rules=[TILL], zones=[zone])
+    box.at(T0 + 40 * MINUTE)
+    for at_ms, minor in ((T0 + 5, 900), (T0 + 20 * MINUTE, 950)):
+        sold = Transactions("pos", at_ms, at_ms + 1, 1, 0, minor, key="r", basis=Basis.EVENT, once=once)
+        await box.take_in(sold, counter="pos")
+    await box.close()
+    told = [data_of(event) for event in sorted(await box.take(), key=lambda event: event.start_ms)]
+    assert [data["sales"] for data in told] == sales
+    assert told[0]["amount_minor"] == (950 if once else 900)
+    box.balanced()
+
+
 async def test_completeness_is_of_the_open_time(make_box: MakeBox) -> None:
     """2026-11-25 is a Wednesday; the shop opens at 10:10 UTC."""
     hours = Hours(weekly=(((610, 1200),),) * 7, dates={date(2026, 11, 26): ()})

@@ -1,0 +1,1 @@
+"""SAF-T Cash Register: the journal of tills as an XML file, Norway and Denmark."""

@@ -1,0 +1,1 @@
+"""Square: payments and refunds by webhook."""
