@@ -268,6 +268,8 @@ _SAME = (
     "amount_minor",
     "occupancy",
     "occupancy_raw",
+    "exit_ratio",
+    "residual",
     "completeness",
     "estimated_ins",
     "estimated_outs",

@@ -177,12 +177,24 @@ ALTER TABLE zone_aggregates ADD COLUMN cal_ins_ppm INTEGER;
 ALTER TABLE zone_aggregates ADD COLUMN cal_passersby_ppm INTEGER;
 """
 
+# `inside`: occupancy in thousandths of persons; what a business day that is over says of a zone's doors: ins
+# and outs in thousandths, calibrated where they are, and the persons left inside when the day was reset
+OCCUPANCY = """
+ALTER TABLE zone_aggregates ADD COLUMN inside INTEGER;
+CREATE TABLE zone_days (
+  zone_id INTEGER NOT NULL, day_ms INTEGER NOT NULL, revision INTEGER NOT NULL, ins INTEGER NOT NULL,
+  outs INTEGER NOT NULL, residual INTEGER NOT NULL, watched_ms INTEGER, base_ms INTEGER NOT NULL,
+  imbalance INTEGER NOT NULL CHECK (imbalance IN (0, 1)), made_ms INTEGER NOT NULL,
+  PRIMARY KEY (zone_id, day_ms, revision)) STRICT, WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("first", FIRST),
     ("second", SECOND),
     ("opening", OPENING),
     ("corrections", CORRECTIONS),
     ("calibrations", CALIBRATIONS),
+    ("occupancy", OCCUPANCY),
 )
 
 
