@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.store import Reader
     from gateway.windows import Span
 
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
 CHUNK_MS = 86_400_000  # a day at a time: memory stays flat however long the span
 
 

@@ -59,6 +59,7 @@ def aggregate(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
         "currency": place.currency,
         "completeness": None if complete is None else round(complete, measures.DIGITS),
         **{name: row[name] for name in AFTER},
+        "residual": row.get("residual"),
         "calibration": calibrated and calibrated.to_json(),
         "conversion": conversion.to_json(),
         "capture_rate": capture.to_json(),

@@ -53,6 +53,8 @@ class ZoneHealth:
     estimated_outs: int = 0
     flags: tuple[str, ...] = ()
     opening: OpeningHealth | None = None  # None: no hours are set
+    exit_ratio: float = 1.0  # how much an exit counts in `occupancy`, as learnt from days that are over
+    residual: int | None = None  # persons left inside when the last day was reset; None: no day is over
     calibration: Mapping[str, float] | None = None  # version, ins, outs, passersby; None: not calibrated
 
 

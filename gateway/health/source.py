@@ -270,6 +270,8 @@ _SAME = (
     "amount_minor",
     "occupancy",
     "occupancy_raw",
+    "exit_ratio",
+    "residual",
     "completeness",
     "estimated_ins",
     "estimated_outs",

@@ -14,6 +14,7 @@ from typing import Any
 from gateway import measures
 from gateway.calendars import Stretch, Weeks, stretch
 from gateway.health import history
+from gateway.measures.calibrated import Together
 from gateway.model import TimeQuality
 from gateway.windows import Span
 
@@ -45,6 +46,7 @@ class Sum:
     missing_ms: int = 0
     quality: int = 0
     flags: dict[str, None] = field(default_factory=dict)
+    together: Together = field(default_factory=Together)
 
     def add(self, row: Mapping[str, Any], open_of: OpenMs) -> None:
         """The next window, and the open time before it of which there is none."""
@@ -52,6 +54,7 @@ class Sum:
         self.reached_ms = max(self.reached_ms, row["start_ms"] + row["size_s"] * 1000)
         for name in SUMMED:
             self.sums[name] += row[name]
+        self.together.add(row.get("calibrated"), (row["ins"], row["outs"], row["passersby"]))
         if row["base_ms"] is not None:
             self.open_ms += row["base_ms"]
             known = row["watched_ms"] is not None and self.watched_ms is not None
@@ -103,7 +106,8 @@ class Report:
         one.miss(min(high_ms, self.span[1], closed_ms), self.open_of)
         asked = self.span[0] <= low_ms and high_ms <= self.span[1]
         complete = None if one.watched_ms is None else measures.completeness(one.watched_ms, one.open_ms)
-        sums = {"zone": one.zone, "completeness": complete, **one.sums}
+        calibrated = one.together.result()
+        sums = {"zone": one.zone, "completeness": complete, "calibrated": calibrated, **one.sums}
         conversion, capture = history.ratios(sums, self.place)
         return {
             "site": self.place.site,
@@ -123,6 +127,7 @@ class Report:
             "completeness": None if complete is None else round(complete, measures.DIGITS),
             "time_quality": QUALITIES[one.quality],
             "flags": [*one.flags],
+            "calibration": calibrated and calibrated.to_json(),
             "conversion": conversion.to_json(),
             "capture_rate": capture.to_json(),
         }

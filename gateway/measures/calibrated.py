@@ -7,7 +7,6 @@ window by window, a small door would never be calibrated at all.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 MILLION = 1_000_000
@@ -59,20 +58,30 @@ def rate_basis(ins: int, passersby: int, calibrated: Calibrated | None) -> RateB
     return RateBasis(calibrated.ins / 1000, calibrated.passersby / 1000, *errors)
 
 
-def together(parts: Sequence[tuple[Calibrated | None, tuple[int, int, int]]]) -> Calibrated | None:
-    """Several windows as one; each with its raw (ins, outs, passersby), for those that are not calibrated.
+class Together:
+    """Several windows as one. A factor's error is the same in all of them: a day is no surer than a minute.
 
-    The error of a factor is the same in all windows: relative errors are averaged by what they are of.
+    Relative errors are averaged by what they are of.
     """
-    version = ins = outs = passersby = 0
-    wrong_ins = wrong_passersby = 0
-    for one, raw in parts:
-        part = one or Calibrated(0, raw[0] * 1000, raw[1] * 1000, raw[2] * 1000, 0, 0)
-        version = max(version, part.version)
-        ins, outs, passersby = ins + part.ins, outs + part.outs, passersby + part.passersby
-        wrong_ins += part.ins * part.ins_ppm
-        wrong_passersby += part.passersby * part.passersby_ppm
-    if not version:
-        return None
-    errors = wrong_ins // ins if ins else 0, wrong_passersby // passersby if passersby else 0
-    return Calibrated(version, ins, outs, passersby, *errors)
+
+    def __init__(self) -> None:
+        self._version = self._ins = self._outs = self._passersby = 0
+        self._wrong_ins = self._wrong_passersby = 0
+
+    def add(self, window: Calibrated | None, raw: tuple[int, int, int]) -> None:
+        """`raw`: ins, outs, passersby as counted, which stand where nothing is calibrated."""
+        part = window or Calibrated(0, raw[0] * 1000, raw[1] * 1000, raw[2] * 1000, 0, 0)
+        self._version = max(self._version, part.version)
+        self._ins += part.ins
+        self._outs += part.outs
+        self._passersby += part.passersby
+        self._wrong_ins += part.ins * part.ins_ppm
+        self._wrong_passersby += part.passersby * part.passersby_ppm
+
+    def result(self) -> Calibrated | None:
+        """None where no window was calibrated."""
+        if not self._version:
+            return None
+        ins_ppm = self._wrong_ins // self._ins if self._ins else 0
+        passersby_ppm = self._wrong_passersby // self._passersby if self._passersby else 0
+        return Calibrated(self._version, self._ins, self._outs, self._passersby, ins_ppm, passersby_ppm)

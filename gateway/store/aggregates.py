@@ -151,6 +151,7 @@ class Closer:
         for member in zone.at(start_ms).members:
             self.lines.close(member.line_id, grid.size_s, edge_ms)
         self.zones.write(zone, grid.size_s, start_ms, "closed")
+        self.days.over(zone, grid.size_s, start_ms)
         self.con.execute(
             "UPDATE zone_closed SET through_ms=? WHERE zone_id=? AND size_s=?",
             (edge_ms, zone.id, grid.size_s),

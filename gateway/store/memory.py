@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gateway.model import Basis, LineRule, Member, Role
+from gateway.store.exits import ExitRatio, learnt
 from gateway.store.in_force import Factors, in_force, load_factors
 from gateway.store.opening import Opening, Openings, load_openings
 from gateway.store.plan import Grid
@@ -156,11 +157,23 @@ class Memory:
         self._load_zones()
         self.load_corrections()
         self.load_factors()
+        self.forget_exit_ratios()
         self.held = bool(self.con.execute("SELECT 1 FROM held LIMIT 1").fetchone())
 
     def load_corrections(self) -> None:
         """Those in force that a window not yet frozen can feel."""
         self.corrections = in_force(self.con, self.frozen_ms)
+
+    def exit_ratio(self, zone_id: int, day_ms: int) -> ExitRatio:
+        """What earlier days say of the exits of the business day that begins then."""
+        key = (zone_id, day_ms)
+        if key not in self._exit_ratios:
+            self._exit_ratios[key] = learnt(self.con, zone_id, day_ms)
+        return self._exit_ratios[key]
+
+    def forget_exit_ratios(self) -> None:
+        """A day has become known, or known better."""
+        self._exit_ratios: dict[tuple[int, int], ExitRatio] = {}
 
     def load_factors(self) -> None:
         self.factors: Factors = load_factors(self.con)

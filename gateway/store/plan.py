@@ -15,8 +15,13 @@ COLUMNS = ("ins", "outs", "passes", "sales", "returns", "amount")
 
 SIDE_IN, SIDE_OUT, SIDE_PASSES, SIDE_RECEIPTS = 1, 2, 4, 8
 
-FLAG_ASSUMED, FLAG_PARTIAL, FLAG_CORRECTED = 1, 2, 4
-FLAGS = {FLAG_ASSUMED: "assumed", FLAG_PARTIAL: "partial", FLAG_CORRECTED: "corrected"}
+FLAG_ASSUMED, FLAG_PARTIAL, FLAG_CORRECTED, FLAG_IMBALANCE = 1, 2, 4, 8
+FLAGS = {
+    FLAG_ASSUMED: "assumed",
+    FLAG_PARTIAL: "partial",
+    FLAG_CORRECTED: "corrected",
+    FLAG_IMBALANCE: "imbalance",
+}
 
 
 def flag_names(flags: int) -> list[str]:
@@ -150,7 +155,10 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class ZoneLive:
-    """The business day so far: closed windows and those not yet closed."""
+    """The business day so far: closed windows and those not yet closed.
+
+    `exit_ratio`: how much an exit counts, as learnt. `residual`: of the last day that is over, in persons.
+    """
 
     zone: str
     name: str
@@ -176,6 +184,8 @@ class ZoneLive:
     has_tills: bool
     has_passing: bool
     calibrated: Calibrated | None = None
+    exit_ratio: float = 1.0
+    residual: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

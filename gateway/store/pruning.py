@@ -9,6 +9,7 @@ from gateway.store.batch import EXPIRED, LEDGER_ADD
 from gateway.store.books import CURRENT_SUMS
 from gateway.store.corrections import freeze
 from gateway.store.entries import expire
+from gateway.store.exits import LEARNT_DAYS
 from gateway.store.memory import DAY_MS, FAR_MS, Memory
 from gateway.store.teaching import forget
 from gateway.windows import floor_ms
@@ -80,6 +81,7 @@ def _expire(con: sqlite3.Connection, memory: Memory, wanted_ms: int) -> int:
             rows = [(row[0], EXPIRED, *row[1:]) for row in con.execute(CURRENT_SUMS, span)]
             con.executemany(LEDGER_ADD, rows)
     con.execute(EXPIRE_SENT, {"edge": edge_ms})
+    con.execute("DELETE FROM zone_days WHERE day_ms<?", (edge_ms - LEARNT_DAYS * DAY_MS,))
     tables = ("line_windows", "zone_aggregates", "outbox")
     forget(con, edge_ms)
     return expire(con, edge_ms) + sum(

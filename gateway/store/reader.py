@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +13,18 @@ from typing import Any
 from gateway import measures
 from gateway.amendments import Correction, LineFactor
 from gateway.errors import StoreError
-from gateway.measures.calibrated import Calibrated, together
-from gateway.model import Entry, EntryKind, Interval, Role, TimeQuality
+from gateway.measures.calibrated import Calibrated
+from gateway.model import Entry, EntryKind, Interval, TimeQuality
 from gateway.store import calibrating, entries, outbox
 from gateway.store.books import books
-from gateway.store.calibrated import CalibratedSum
-from gateway.store.corrections import kept, window_sums
+from gateway.store.corrections import kept
 from gateway.store.coverage import gaps, watched_ms
 from gateway.store.day_sums import door_days, zone_days
-from gateway.store.in_force import told, touching
-from gateway.store.memory import FAR_MS, Line, Memory, Plans, Zone
+from gateway.store.exits import ZoneDay, kept_days
+from gateway.store.live import live
+from gateway.store.memory import DAY_MS, FAR_MS, Line, Memory, Plans, Zone
 from gateway.store.opening import Openings
 from gateway.store.plan import (
-    FLAG_CORRECTED,
     NOTHING,
     Books,
     DaySum,
@@ -39,7 +38,6 @@ from gateway.store.plan import (
 from gateway.store.readings import Sums, raw_sums
 from gateway.store.schema import FILE
 from gateway.store.schema import reader as connect
-from gateway.store.sums import LineWindow, ZoneSum
 from gateway.windows import Span, business_date, day_of
 
 AGGREGATES = (
@@ -61,13 +59,6 @@ READINGS = (
     " WHERE r.long=? AND r.start_ms>=? AND r.start_ms<? ORDER BY r.start_ms, l.counter, l.line"
 )
 CALIBRATED = ("calibration", "cal_ins", "cal_outs", "cal_passersby", "cal_ins_ppm", "cal_passersby_ppm")
-TODAY = (
-    "SELECT ins, outs, passersby, sales, returns, amount, watched_ms, base_ms, estimated_ins, estimated_outs,"
-    " occupancy, occupancy_raw, flags, quality, calibration, cal_ins, cal_outs, cal_passersby, cal_ins_ppm,"
-    " cal_passersby_ppm, max(revision) FROM zone_aggregates WHERE zone_id=?"
-    " AND size_s=?"
-    " AND start_ms>=? AND start_ms<? GROUP BY start_ms ORDER BY start_ms"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +112,10 @@ class Reader:
         binds = {"zone": zone, "from": from_ms, "to": to_ms, "size": size_s, "as_of": as_of_ms}
         with self._reading() as con:
             plans = Plans(con)
-            return [_shown(plans.at(row["closed_ms"]), row) for row in _dicts(con.execute(AGGREGATES, binds))]
+            days = kept_days(con, zone, from_ms - 2 * DAY_MS, to_ms, as_of_ms)
+            residuals = {(day.zone, day.day_ms): day.residual for day in days}
+            rows = _dicts(con.execute(AGGREGATES, binds))
+            return [_shown(plans.at(row["closed_ms"]), row, residuals) for row in rows]
 
     def readings(self, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
         """Stored readings that start in `[from, to)`; `key` 0 is a delta or a difference."""
@@ -265,6 +259,11 @@ class Reader:
         with self._reading() as con:
             return calibrating.kept(con)
 
+    def days(self, zone: str | None, from_ms: int, to_ms: int, as_of_ms: int | None = None) -> list[ZoneDay]:
+        """Business days that are over and begin in `[from, to)`, with what was left inside of each zone."""
+        with self._reading() as con:
+            return kept_days(con, zone, from_ms, to_ms, as_of_ms)
+
     def poison(self) -> int:
         with self._reading() as con:
             return int(con.execute("SELECT count(*) FROM poison").fetchone()[0])
@@ -283,7 +282,7 @@ class Reader:
             # a clock that has gone back must not make all that was closed since into today
             now_ms = max(now_ms, memory.trusted_ms, *memory.zone_through.values(), 0)
             sums: dict[tuple[int, int], Sums] = {}
-            return [_live(con, memory, zone, now_ms, sums) for zone in memory.zones.values() if zone.active]
+            return [live(con, memory, zone, now_ms, sums) for zone in memory.zones.values() if zone.active]
 
 
 def _dicts(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
@@ -292,15 +291,17 @@ def _dicts(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
         yield dict(zip(names, row, strict=True))
 
 
-def _shown(plan: Grid, row: dict[str, Any]) -> dict[str, Any]:
+def _shown(plan: Grid, row: dict[str, Any], residuals: Mapping[tuple[str, int], int]) -> dict[str, Any]:
     row.pop("max(a.revision)")
     row.pop("lines")
     cal = [row.pop(column) for column in CALIBRATED]
+    day_ms, _ = day_of(row["start_ms"], plan.timezone, plan.day_start_min)
     complete = measures.completeness(row["watched_ms"], row["base_ms"])
     return {
         **row,
         "business_date": business_date(row["start_ms"], plan.timezone, plan.day_start_min).isoformat(),
         "completeness": complete,
+        "residual": residuals.get((row["zone"], day_ms)),
         "calibrated": None if cal[0] is None else Calibrated(*cal),
         "flags": flag_names(row["flags"]),
         "time_quality": list(TimeQuality)[row.pop("quality")].value,
@@ -326,99 +327,3 @@ def _zone_row(memory: Memory, zone: Zone) -> dict[str, Any]:
         "parent": zone.parent,
         "members": members,
     }
-
-
-def _live(
-    con: sqlite3.Connection, memory: Memory, zone: Zone, now_ms: int, known: dict[tuple[int, int], Sums]
-) -> ZoneLive:
-    plan = memory.plan
-    low_ms, _high = day_of(now_ms, plan.timezone, plan.day_start_min)
-    size_s = next(grid.size_s for grid in memory.grids if grid.base and grid.from_ms <= low_ms < grid.to_ms)
-    through = max(memory.zone_through.get((zone.id, size_s), low_ms), low_ms)
-    rows = con.execute(TODAY, (zone.id, size_s, low_ms, through)).fetchall()
-    total = ZoneSum()
-    for row in rows:
-        total.ins += row[0]
-        total.outs += row[1]
-        total.passersby += row[2]
-        total.sales += row[3]
-        total.returns += row[4]
-        total.amount += row[5]
-        total.estimated_ins += row[8]
-        total.estimated_outs += row[9]
-        total.quality = max(total.quality, row[13])
-    clamped, raw = (rows[-1][10], rows[-1][11]) if rows else (0, 0)
-    flags = 0
-    for row in rows:
-        flags |= row[12]
-    span = (through, max(now_ms, through + 1))
-    if span not in known:  # zones that are closed equally far share one look at the readings
-        known[span] = window_sums(con, *span, size_s, memory.longest_short_ms(), memory.corrections)
-    if any(touching(memory.corrections, member.line_id, *span) for member in zone.at(through).members):
-        flags |= FLAG_CORRECTED
-    open_sum, calibrated = _open_sum(con, memory, zone, size_s, span, known[span])
-    parts = [(Calibrated(*row[14:20]) if row[14] is not None else None, row[:3]) for row in rows]
-    parts.append((calibrated, open_sum.sums()[:3]))
-    change = open_sum.ins - open_sum.outs
-    members = zone.versions[-1].members
-    return ZoneLive(
-        zone=zone.zone,
-        name=zone.name,
-        kind=zone.kind,
-        parent=zone.parent,
-        business_date=business_date(now_ms, plan.timezone, plan.day_start_min).isoformat(),
-        day_start_ms=low_ms,
-        closed_through_ms=through,
-        ins=total.ins + open_sum.ins,
-        outs=total.outs + open_sum.outs,
-        passersby=total.passersby + open_sum.passersby,
-        sales=total.sales + open_sum.sales,
-        returns=total.returns + open_sum.returns,
-        amount_minor=total.amount + open_sum.amount,
-        currency=plan.currency,
-        occupancy=max(0, clamped + change),
-        occupancy_raw=raw + change,
-        completeness=_completeness(rows),
-        estimated_ins=total.estimated_ins + open_sum.estimated_ins,
-        estimated_outs=total.estimated_outs + open_sum.estimated_outs,
-        quality=list(TimeQuality)[max(total.quality, open_sum.quality)].value,
-        flags=tuple(flag_names(flags)),
-        calibrated=together(parts),
-        has_tills=any(member.role is Role.TILL for member in members),
-        has_passing=any(member.role is Role.PASSING for member in members),
-    )
-
-
-def _open_sum(
-    con: sqlite3.Connection, memory: Memory, zone: Zone, size_s: int, span: tuple[int, int], sums: Sums
-) -> tuple[ZoneSum, Calibrated | None]:
-    """What is counted but not yet closed, and the same calibrated."""
-    from_ms = span[0]
-    total, calibrated = ZoneSum(), CalibratedSum(memory.factors, from_ms)
-    for member in zone.at(from_ms).members:
-        row = sums.get(member.line_id)
-        if row is None:
-            continue
-        before = con.execute(
-            "SELECT (odd_before+passes)%2 FROM line_windows WHERE line_id=? AND size_s=? AND start_ms<?"
-            " ORDER BY start_ms DESC, revision DESC LIMIT 1",
-            (member.line_id, size_s, from_ms),
-        ).fetchone()
-        window = _as_window(row, before[0] if before else 0)
-        total.add(member, window)
-        calibrated.add(member, window, told(memory.corrections, member.line_id, *span))
-    return total, calibrated.result()
-
-
-def _as_window(row: tuple[int, ...], odd: int) -> LineWindow:
-    ins, outs, passes, sales, returns, amount, est_ins, est_outs, est_passes, quality = row
-    crossed = (ins, outs, passes, sales, returns, amount)
-    return LineWindow(1, *crossed, odd, None, est_ins, est_outs, est_passes, quality)
-
-
-def _completeness(rows: list[Any]) -> float | None:
-    """Over the closed windows of the day."""
-    if any(row[6] is None and row[7] is not None for row in rows):
-        return None
-    watched = sum(row[6] for row in rows if row[7] is not None)
-    return measures.completeness(watched, sum(row[7] for row in rows if row[7] is not None))

@@ -193,6 +193,17 @@ CREATE TABLE learnt (zone_id INTEGER NOT NULL, from_ms INTEGER NOT NULL, day_ms 
   content TEXT NOT NULL, PRIMARY KEY (zone_id, from_ms)) STRICT, WITHOUT ROWID;
 """
 
+# `inside`: occupancy in thousandths of persons; what a business day that is over says of a zone's doors: ins
+# and outs in thousandths, calibrated where they are, and the persons left inside when the day was reset
+OCCUPANCY = """
+ALTER TABLE zone_aggregates ADD COLUMN inside INTEGER;
+CREATE TABLE zone_days (
+  zone_id INTEGER NOT NULL, day_ms INTEGER NOT NULL, revision INTEGER NOT NULL, ins INTEGER NOT NULL,
+  outs INTEGER NOT NULL, residual INTEGER NOT NULL, watched_ms INTEGER, base_ms INTEGER NOT NULL,
+  imbalance INTEGER NOT NULL CHECK (imbalance IN (0, 1)), made_ms INTEGER NOT NULL,
+  PRIMARY KEY (zone_id, day_ms, revision)) STRICT, WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("first", FIRST),
     ("second", SECOND),
@@ -201,6 +212,7 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("calibrations", CALIBRATIONS),
     ("entries", ENTRIES),
     ("learnt", LEARNT),
+    ("occupancy", OCCUPANCY),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.measures.calibrated import Calibrated
 from gateway.model import Role
 from gateway.store.memory import ZoneMember
 
@@ -80,6 +81,20 @@ class ZoneSum:
 
     def sums(self) -> tuple[int, int, int, int, int, int]:
         return self.ins, self.outs, self.passersby, self.sales, self.returns, self.amount
+
+    def merge(self, other: ZoneSum) -> None:
+        """As if its windows were one with ours."""
+        for name in ("ins", "outs", "passersby", "sales", "returns", "amount"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.estimated_ins += other.estimated_ins
+        self.estimated_outs += other.estimated_outs
+        self.quality = max(self.quality, other.quality)
+
+    def step(self, calibrated: Calibrated | None) -> tuple[int, int]:
+        """What occupancy is made of: ins and outs in thousandths of persons, calibrated where they are."""
+        return (
+            (self.ins * 1000, self.outs * 1000) if calibrated is None else (calibrated.ins, calibrated.outs)
+        )
 
     def _enter(self, sign: int, window: LineWindow) -> None:
         half_in, half_out = window.halves()

@@ -8,27 +8,25 @@ import sqlite3
 from gateway.measures.calibrated import Calibrated
 from gateway.model import Role, Stamp
 from gateway.store.calibrated import CalibratedSum
+from gateway.store.exits import one_step, whole
 from gateway.store.line_windows import LineWindows
 from gateway.store.memory import Memory, Zone, ZoneMember, ZoneVersion
 from gateway.store.outbox import enqueue
-from gateway.store.plan import FLAG_ASSUMED, FLAG_CORRECTED, FLAG_PARTIAL, ClosedSummary
+from gateway.store.plan import FLAG_ASSUMED, FLAG_CORRECTED, FLAG_IMBALANCE, FLAG_PARTIAL, ClosedSummary
 from gateway.store.sums import LineWindow, ZoneSum
 from gateway.windows import day_of
 
 # ruff: noqa: S608  statements are put together from columns of ours only
-FACTS = (
-    "ins, outs, passersby, sales, returns, amount, watched_ms, base_ms, estimated_ins, estimated_outs, flags"
-)
+COUNTED = "ins, outs, passersby, sales, returns, amount, watched_ms, base_ms, estimated_ins, estimated_outs"
 CALIBRATED = "calibration, cal_ins, cal_outs, cal_passersby, cal_ins_ppm, cal_passersby_ppm"
 KEY = "zone_id, size_s, start_ms, revision, zone_version"
-REST = "occupancy, occupancy_raw, quality, lines, reason, closed_ms"
+REST = "occupancy, occupancy_raw, inside, quality, lines, reason, closed_ms"
 CURRENT = (
-    f"SELECT revision, occupancy, occupancy_raw, {FACTS}, {CALIBRATED} FROM zone_aggregates"
+    f"SELECT revision, occupancy, occupancy_raw, inside, {COUNTED}, flags, {CALIBRATED} FROM zone_aggregates"
     " WHERE zone_id=? AND size_s=? AND start_ms=? ORDER BY revision DESC LIMIT 1"
 )
-INSERT = (
-    f"INSERT INTO zone_aggregates ({KEY}, {FACTS}, {CALIBRATED}, {REST}) VALUES (" + ",".join("?" * 28) + ")"
-)
+INSERT = f"INSERT INTO zone_aggregates ({KEY}, {COUNTED}, flags, {CALIBRATED}, {REST}) VALUES ({'?,' * 28}?)"
+VERDICT = "SELECT imbalance FROM zone_days WHERE zone_id=? AND day_ms=? ORDER BY revision DESC LIMIT 1"
 Row = tuple[int | None, ...]
 NOT_CALIBRATED: Row = (None,) * 6
 
@@ -52,30 +50,41 @@ class ZoneWindows:
         row: Row | None = self.con.execute(CURRENT, (zone.id, size_s, start_ms)).fetchone()
         return row
 
-    def write(self, zone: Zone, size_s: int, start_ms: int, reason: str, *, occupancy: bool = False) -> bool:
+    def write(self, zone: Zone, size_s: int, start_ms: int, reason: str) -> bool:
         """Revision n+1 of a zone's window if a stored integer differs. True when one was written."""
         version = zone.at(start_ms)
         windows = [
             (member, self.lines.current(member.line_id, size_s, start_ms)) for member in version.members
         ]
-        total, calibrated = ZoneSum(), CalibratedSum(self.memory.factors, start_ms)
+        total, sums = ZoneSum(), CalibratedSum(self.memory.factors, start_ms)
         for member, window in windows:
             total.add(member, window)
-            calibrated.add(member, window, self.lines.told(member.line_id, size_s, start_ms))
-        watching = self._watching(zone, size_s, start_ms, windows)
-        estimated = total.estimated_ins, total.estimated_outs
-        facts: Row = (*total.sums(), *watching[:2], *estimated, watching[2])
-        facts += calibrated_row(calibrated.result())
+            sums.add(member, window, self.lines.told(member.line_id, size_s, start_ms))
+        calibrated = sums.result()
         old = self.current(zone, size_s, start_ms)
-        inside = self._occupancy(zone, size_s, start_ms, total)
-        if old and old[3:] == facts and not (occupancy and old[1:3] != inside):
+        verdict = self._verdict(zone, start_ms) if old else None
+        watched, base, flags = self._watching(zone, size_s, start_ms, windows)
+        if self._imbalance(zone, start_ms) if verdict is None else verdict:
+            flags |= FLAG_IMBALANCE
+        estimated = total.estimated_ins, total.estimated_outs
+        facts: Row = (*total.sums(), watched, base, *estimated, flags, *calibrated_row(calibrated))
+        if old and old[4:] == facts:
             return False
-        revision = (old[0] or 0) + 1 if old else 1
+        key = (size_s, start_ms, (old[0] or 0) + 1 if old else 1)
+        inside: Row = self._occupancy(zone, size_s, start_ms, total, calibrated)
+        if old and verdict is not None:  # the whole day is restated once it is clean
+            inside = old[1:4]
         lines = [[one.line_id, window.revision, one.sign, one.role.value] for one, window in windows]
-        self._insert(
-            zone, version, (size_s, start_ms, revision), facts, (*inside, total.quality), lines, reason
-        )
+        self._insert(zone, version, key, facts, (*inside, total.quality), lines, reason)
         return True
+
+    def _verdict(self, zone: Zone, start_ms: int) -> bool | None:
+        """Whether a day that is over was out of balance; None: it is not over."""
+        row = self.con.execute(VERDICT, (zone.id, self.day(start_ms)[0])).fetchone()
+        return None if row is None else bool(row[0])
+
+    def _imbalance(self, zone: Zone, start_ms: int) -> bool:
+        return self.memory.exit_ratio(zone.id, self.day(start_ms)[0]).imbalance
 
     def _insert(
         self,
@@ -83,7 +92,7 @@ class ZoneWindows:
         version: ZoneVersion,
         key: tuple[int, int, int],
         facts: Row,
-        rest: tuple[int, int, int],
+        rest: Row,
         lines: list[list[int | str]],
         reason: str,
     ) -> None:
@@ -93,14 +102,17 @@ class ZoneWindows:
         enqueue(self.con, zone.id, *key, self.now.wall_ms, reason)
         self.summary.revisions[reason] = self.summary.revisions.get(reason, 0) + 1
 
-    def _occupancy(self, zone: Zone, size_s: int, start_ms: int, total: ZoneSum) -> tuple[int, int]:
-        """(clamped, raw) at the window's end, from the window before it in the same business day."""
-        previous = None
-        if self.day(start_ms)[0] < start_ms:
+    def _occupancy(
+        self, zone: Zone, size_s: int, start_ms: int, total: ZoneSum, calibrated: Calibrated | None
+    ) -> tuple[int, int, int]:
+        """(shown, raw, thousandths) at the window's end, from the window before it in its business day."""
+        previous, day_ms = None, self.day(start_ms)[0]
+        if day_ms < start_ms:
             previous = self.current(zone, size_s, start_ms - size_s * 1000)
-        before, raw_before = (previous[1] or 0, previous[2] or 0) if previous else (0, 0)
-        change = total.ins - total.outs
-        return max(0, before + change), raw_before + change
+        occupancy, raw, thousandths = (previous or (0, 0, 0, 0))[1:4]
+        before = (occupancy or 0) * 1000 if thousandths is None else thousandths
+        inside = one_step(before, total.step(calibrated), self.memory.exit_ratio(zone.id, day_ms))
+        return whole(inside), (raw or 0) + total.ins - total.outs, inside
 
     def _watching(
         self, zone: Zone, size_s: int, start_ms: int, windows: list[tuple[ZoneMember, LineWindow]]

@@ -31,6 +31,7 @@ AGGREGATE_COLUMNS = (
     "conversion",
     "capture_rate",
     "closed",
+    "residual",
     "calibration.version",
     "calibration.ins",
     "calibration.outs",
@@ -60,6 +61,10 @@ STRETCH_COLUMNS = (
     "time_quality",
     "conversion",
     "capture_rate",
+    "calibration.version",
+    "calibration.ins",
+    "calibration.outs",
+    "calibration.passersby",
 )
 READING_COLUMNS = ("counter", "line", "side", "start", "end", "key", "persons")
 

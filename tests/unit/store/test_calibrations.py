@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway import measures
 from gateway.amendments import Correction, LineFactor
 from gateway.errors import EntryRefused
-from gateway.measures.calibrated import Calibrated, together
+from gateway.measures.calibrated import Calibrated, Together
 from gateway.model import Basis, Crossings, Event, LineRule, Member, Role, Transactions, ZoneSpec
 from gateway.store import Grid
 from gateway.store.calibrated import CalibratedSum
@@ -316,9 +316,16 @@ def test_errors_of_two_doors_add_up_as_squares() -> None:
 def test_the_error_of_a_factor_is_the_same_in_all_windows() -> None:
     """Adding up windows does not make a factor surer."""
     window = Calibrated(3, 100_000, 0, 0, 20_000, 0)
-    assert together([(window, (0, 0, 0))] * 4) == Calibrated(3, 400_000, 0, 0, 20_000, 0)
-    assert together([(window, (0, 0, 0)), (None, (300, 0, 0))]) == Calibrated(3, 400_000, 0, 0, 5_000, 0)
-    assert together([(None, (300, 0, 0))]) is None
+
+    def together(*parts: tuple[Calibrated | None, int]) -> Calibrated | None:
+        total = Together()
+        for one, ins_ in parts:
+            total.add(one, (ins_, 0, 0))
+        return total.result()
+
+    assert together(*[(window, 95)] * 4) == Calibrated(3, 400_000, 0, 0, 20_000, 0)
+    assert together((window, 95), (None, 300)) == Calibrated(3, 400_000, 0, 0, 5_000, 0)
+    assert together((None, 300)) is None
 
 
 spans = st.tuples(st.integers(0, 9), st.none() | st.integers(0, 9))
