@@ -49,14 +49,18 @@ class Sums:
     has_tills: bool = False
 
 
-def figures(now: Sums, complete: float | None, least: float) -> dict[str, Ratio]:
-    """Those that the zone is configured for, by name; unknown with a reason while too little was watched."""
-    found: dict[str, Ratio] = {}
-    if now.has_tills:
-        found |= _of_receipts(now)
-    if now.centre is not None:
-        found["mall_share"] = measures.mall_share(round(now.visitors), round(now.centre))
+def figures(
+    now: Sums, complete: float | None, least: float, centre_complete: float | None = None
+) -> dict[str, Ratio]:
+    """Those that the zone is configured for, by name; unknown with a reason while too little was watched.
+
+    `centre_complete`: of the zone around it, which its share needs too.
+    """
+    found = dict(_of_receipts(now)) if now.has_tills else {}
     gated = {name: gate(ratio, complete, least) for name, ratio in found.items()}
+    if now.centre is not None:
+        share = measures.mall_share(round(now.visitors), round(now.centre))
+        gated["mall_share"] = gate(gate(share, complete, least), centre_complete, least)
     if now.has_tills:
         gated["atv"] = average_transaction(now.amount_minor, now.sales)  # of receipts alone: no door is asked
     if now.taps is not None:

@@ -21,6 +21,7 @@ SAME = (
     "ins",
     "outs",
     "passersby",
+    "staff",
     "sales",
     "returns",
     "amount_minor",
@@ -73,7 +74,10 @@ def ratios(row: Mapping[str, Any], place: Place) -> tuple[measures.Ratio, measur
     of = rate_basis(row["ins"], row["passersby"], row.get("calibrated"))
     conversion = capture = measures.unknown(measures.NOT_CONFIGURED)
     if Role.ENTRANCE in roles and Role.TILL in roles:
-        conversion = measures.conversion(row["sales"], of.entries, s_k=of.s_entries)
+        phi = row.get("phi", measures.PHI_START)
+        conversion = measures.conversion(
+            row["sales"], of.entries, staff=row["staff"], phi=phi, s_k=of.s_entries
+        )
     if Role.ENTRANCE in roles and Role.PASSING in roles:
         capture = measures.capture_rate(of.entries, of.passersby, of.s_capture)
     least, complete = place.min_completeness, row["completeness"]

@@ -56,6 +56,8 @@ class ZoneHealth:
     exit_ratio: float = 1.0  # how much an exit counts in `occupancy`, as learnt from days that are over
     residual: int | None = None  # persons left inside when the last day was reset; None: no day is over
     calibration: Mapping[str, float] | None = None  # version, ins, outs, passersby; None: not calibrated
+    staff: int = 0  # of the ins, who work there
+    figures: Mapping[str, Ratio] = field(default_factory=dict)  # further rates by name, see docs/measures.md
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gateway import __version__, measures, windows
+from gateway import __version__, windows
 from gateway.health import history
 from gateway.health.opening import opening
 from gateway.health.snapshot import (
@@ -23,10 +23,9 @@ from gateway.health.snapshot import (
     OpeningHealth,
     SiteHealth,
     UpstreamHealth,
-    ZoneHealth,
     to_json,
 )
-from gateway.measures.calibrated import rate_basis
+from gateway.health.zones import Taps, zones
 
 if TYPE_CHECKING:
     from gateway.clock import Clock
@@ -47,6 +46,7 @@ class Reader(Protocol):
     """What health asks of the store's read-only side; called in a thread."""
 
     def live(self, now_ms: int) -> Sequence[ZoneLive]: ...
+    def taps(self, from_ms: int, to_ms: int) -> Mapping[str, Taps]: ...
     def lines(self) -> Sequence[LineTotals]: ...
     def pending(self) -> Sequence[Pending]: ...
     def books(self) -> Books: ...
@@ -123,8 +123,8 @@ class HealthSource:
     async def _assemble(self) -> Health:
         now_ms = self._clock.wall_ms()
         books = await self._read_books(BOOKS_S)
-        live, totals, queues = await asyncio.to_thread(self._read, now_ms)
         site = self._site(now_ms)
+        live, totals, queues, taps = await asyncio.to_thread(self._read, now_ms, site.day_start_ms)
         openings = self._openings(now_ms, (site.day_start_ms, site.day_end_ms))
         return Health(
             at_ms=now_ms,
@@ -134,7 +134,7 @@ class HealthSource:
             clock_trusted=self._clock.trusted(),
             ready=self.ready,
             site=site,
-            zones=[self._zone(zone, openings.get(zone.zone)) for zone in live],
+            zones=list(zones(live, self._config.zone, openings, taps, self._config.windows.min_completeness)),
             links=[self._link(link) for link in self._links],
             counters=list(self._counters(totals)),
             lines=[_line(line) for line in totals],
@@ -147,10 +147,13 @@ class HealthSource:
             fault=self._ingest.fault,
         )
 
-    def _read(self, now_ms: int) -> tuple[Sequence[ZoneLive], list[LineTotals], dict[str, Pending]]:
+    def _read(
+        self, now_ms: int, day_ms: int
+    ) -> tuple[Sequence[ZoneLive], list[LineTotals], dict[str, Pending], Mapping[str, Taps]]:
         known = {(rule.counter, rule.line) for rule in self._roster.rules}
         totals = [line for line in self._reader.lines() if (line.counter, line.line) in known]
-        return self._reader.live(now_ms), totals, {one.upstream: one for one in self._reader.pending()}
+        queues = {one.upstream: one for one in self._reader.pending()}
+        return self._reader.live(now_ms), totals, queues, self._reader.taps(day_ms, now_ms + 1)
 
     async def _read_books(self, at_most_s: float) -> Books:
         """The books, read again when they are older than `at_most_s`."""
@@ -185,20 +188,6 @@ class HealthSource:
         each = {id(hours): hours for hours in hours_of.values()}
         seen = {key: opening(one, self._config.site.timezone, now_ms, day) for key, one in each.items()}
         return {zone: seen[id(hours)] for zone, hours in hours_of.items()}
-
-    def _zone(self, live: ZoneLive, opens: OpeningHealth | None) -> ZoneHealth:
-        least = self._config.windows.min_completeness
-        conversion = capture = measures.unknown(measures.NOT_CONFIGURED)
-        of = rate_basis(live.ins, live.passersby, live.calibrated)
-        if live.has_tills:
-            rate = measures.conversion(live.sales, of.entries, s_k=of.s_entries)
-            conversion = measures.gate(rate, live.completeness, least)
-        if live.has_passing:
-            rate = measures.capture_rate(of.entries, of.passersby, of.s_capture)
-            capture = measures.gate(rate, live.completeness, least)
-        shared = {name: getattr(live, name) for name in _SAME}
-        shared["calibration"] = live.calibrated and live.calibrated.to_json()
-        return ZoneHealth(**shared, conversion=conversion, capture_rate=capture, opening=opens)
 
     def _link(self, link: Link) -> LinkHealth:
         state = link.state
@@ -255,28 +244,6 @@ class HealthSource:
             misconfigured=state.misconfigured,
             deliveries={str(result): n for result, n in state.results.items()},
         )
-
-
-_SAME = (
-    "zone",
-    "name",
-    "kind",
-    "parent",
-    "ins",
-    "outs",
-    "passersby",
-    "sales",
-    "returns",
-    "amount_minor",
-    "occupancy",
-    "occupancy_raw",
-    "exit_ratio",
-    "residual",
-    "completeness",
-    "estimated_ins",
-    "estimated_outs",
-    "flags",
-)
 
 
 def _line(line: LineTotals) -> LineHealth:

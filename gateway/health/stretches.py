@@ -22,6 +22,7 @@ SUMMED = (
     "ins",
     "outs",
     "passersby",
+    "staff",
     "sales",
     "returns",
     "amount_minor",

@@ -63,6 +63,7 @@ class Configurer:
         memory, grid = self.memory, wanted.grid
         self.now, self.first = now, not memory.grids
         memory.plan = grid
+        memory.rosters = {zone.id: zone.staff_a_day for zone in wanted.zones if zone.staff_a_day}
         plan = json.dumps(asdict(grid))
         self.con.execute("INSERT OR REPLACE INTO meta VALUES ('plan', ?)", (plan,))
         if memory.plans.at(now.wall_ms) != grid or self.first:

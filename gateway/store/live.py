@@ -16,13 +16,14 @@ from gateway.store.memory import DAY_MS, Memory, Zone
 from gateway.store.plan import FLAG_CORRECTED, FLAG_IMBALANCE, ZoneLive, flag_names
 from gateway.store.readings import Sums
 from gateway.store.sums import LineWindow, ZoneSum
+from gateway.store.teaching import learnt_at
 from gateway.windows import business_date, day_of
 
 TODAY = (
     "SELECT ins, outs, passersby, sales, returns, amount, watched_ms, base_ms, estimated_ins, estimated_outs,"
     " quality, occupancy_raw, coalesce(inside, occupancy*1000), flags, calibration, cal_ins, cal_outs,"
-    " cal_passersby, cal_ins_ppm, cal_passersby_ppm, max(revision) FROM zone_aggregates WHERE zone_id=?"
-    " AND size_s=? AND start_ms>=? AND start_ms<? GROUP BY start_ms ORDER BY start_ms"
+    " cal_passersby, cal_ins_ppm, cal_passersby_ppm, staff, max(revision) FROM zone_aggregates"
+    " WHERE zone_id=? AND size_s=? AND start_ms>=? AND start_ms<? GROUP BY start_ms ORDER BY start_ms"
 )
 
 
@@ -68,6 +69,10 @@ def live(
         quality=list(TimeQuality)[total.quality].value,
         flags=tuple(flag_names(_flags(memory, zone, rows, span, imbalance=ratio.imbalance))),
         calibrated=_together(rows, open_sum, calibrated),
+        staff=total.staff,
+        size_s=size_s,
+        closed=[(_visitors(row), row[3]) for row in rows],
+        learnt=learnt_at(con, zone.id, now_ms),
         has_tills=any(member.role is Role.TILL for member in members),
         has_passing=any(member.role is Role.PASSING for member in members),
         exit_ratio=ratio.r,
@@ -78,8 +83,16 @@ def live(
 def _total(rows: list[Any]) -> ZoneSum:
     total = ZoneSum()
     for row in rows:
-        total.merge(ZoneSum(*row[:6], *row[8:11]))
+        one = ZoneSum(*row[:6], *row[8:11])
+        one.staff = row[20]
+        total.merge(one)
     return total
+
+
+def _visitors(row: Any) -> float:
+    """Of one closed window: ins, calibrated where they are, less staff."""
+    ins = row[0] if row[14] is None else row[15] / 1000
+    return float(max(0, ins - row[20]))
 
 
 def _flags(memory: Memory, zone: Zone, rows: list[Any], span: tuple[int, int], *, imbalance: bool) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from gateway.learning import NOTHING as NOT_YET
+from gateway.learning import Learnt
 from gateway.measures.calibrated import Calibrated
 from gateway.model import MAX_COUNT, MAX_MONEY_MINOR
 
@@ -186,6 +188,10 @@ class ZoneLive:
     calibrated: Calibrated | None = None
     exit_ratio: float = 1.0
     residual: int | None = None
+    staff: int = 0
+    size_s: int = 900
+    closed: Sequence[tuple[float, int]] = ()  # (visitors, sales) of each closed window of the day
+    learnt: Learnt = NOT_YET
 
 
 @dataclass(frozen=True, slots=True)

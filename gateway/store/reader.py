@@ -13,6 +13,7 @@ from typing import Any
 from gateway import measures
 from gateway.amendments import Correction, LineFactor
 from gateway.errors import StoreError
+from gateway.learning import Learnt
 from gateway.measures.calibrated import Calibrated
 from gateway.model import Entry, EntryKind, Interval, TimeQuality
 from gateway.store import calibrating, entries, outbox
@@ -38,13 +39,16 @@ from gateway.store.plan import (
 from gateway.store.readings import Sums, raw_sums
 from gateway.store.schema import FILE
 from gateway.store.schema import reader as connect
-from gateway.windows import Span, business_date, day_of
+from gateway.store.teaching import KNOWN_THEN
+from gateway.windows import Span, business_date, day_of, local_hour
 
+# ruff: noqa: S608  statements are put together from parts of ours only
 AGGREGATES = (
     "SELECT z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
     " a.amount AS amount_minor, a.watched_ms, a.base_ms, a.estimated_ins, a.estimated_outs, a.occupancy,"
     " a.occupancy_raw, a.flags, a.quality, a.lines, a.reason, a.closed_ms, a.calibration, a.cal_ins,"
-    " a.cal_outs, a.cal_passersby, a.cal_ins_ppm, a.cal_passersby_ppm, max(a.revision) FROM"
+    f" a.cal_outs, a.cal_passersby, a.cal_ins_ppm, a.cal_passersby_ppm, a.staff, {KNOWN_THEN},"
+    " max(a.revision) FROM"
     " zone_aggregates a"
     " JOIN zones z ON z.id=a.zone_id WHERE (:zone IS NULL OR z.zone=:zone)"
     " AND (a.size_s=:size OR :size IS NULL AND EXISTS (SELECT 1 FROM grids g WHERE g.base=1"
@@ -295,6 +299,7 @@ def _shown(plan: Grid, row: dict[str, Any], residuals: Mapping[tuple[str, int], 
     row.pop("max(a.revision)")
     row.pop("lines")
     cal = [row.pop(column) for column in CALIBRATED]
+    hour = local_hour(row["start_ms"], plan.timezone)
     day_ms, _ = day_of(row["start_ms"], plan.timezone, plan.day_start_min)
     complete = measures.completeness(row["watched_ms"], row["base_ms"])
     return {
@@ -303,6 +308,7 @@ def _shown(plan: Grid, row: dict[str, Any], residuals: Mapping[tuple[str, int], 
         "completeness": complete,
         "residual": residuals.get((row["zone"], day_ms)),
         "calibrated": None if cal[0] is None else Calibrated(*cal),
+        "phi": Learnt.of(row["learnt"]).phi_at(hour),
         "flags": flag_names(row["flags"]),
         "time_quality": list(TimeQuality)[row.pop("quality")].value,
     }

@@ -84,7 +84,7 @@ class ZoneSum:
 
     def merge(self, other: ZoneSum) -> None:
         """As if its windows were one with ours."""
-        for name in ("ins", "outs", "passersby", "sales", "returns", "amount"):
+        for name in ("ins", "outs", "passersby", "sales", "returns", "amount", "staff"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.estimated_ins += other.estimated_ins
         self.estimated_outs += other.estimated_outs

@@ -14,10 +14,12 @@ from gateway.store.memory import Memory, Zone, ZoneMember, ZoneVersion
 from gateway.store.outbox import enqueue
 from gateway.store.plan import FLAG_ASSUMED, FLAG_CORRECTED, FLAG_IMBALANCE, FLAG_PARTIAL, ClosedSummary
 from gateway.store.sums import LineWindow, ZoneSum
-from gateway.windows import day_of
+from gateway.windows import business_date, day_of, open_share
 
 # ruff: noqa: S608  statements are put together from columns of ours only
-COUNTED = "ins, outs, passersby, sales, returns, amount, watched_ms, base_ms, estimated_ins, estimated_outs"
+COUNTED = (
+    "ins, outs, passersby, sales, returns, amount, staff, watched_ms, base_ms, estimated_ins, estimated_outs"
+)
 CALIBRATED = "calibration, cal_ins, cal_outs, cal_passersby, cal_ins_ppm, cal_passersby_ppm"
 KEY = "zone_id, size_s, start_ms, revision, zone_version"
 REST = "occupancy, occupancy_raw, inside, quality, lines, reason, closed_ms"
@@ -25,7 +27,7 @@ CURRENT = (
     f"SELECT revision, occupancy, occupancy_raw, inside, {COUNTED}, flags, {CALIBRATED} FROM zone_aggregates"
     " WHERE zone_id=? AND size_s=? AND start_ms=? ORDER BY revision DESC LIMIT 1"
 )
-INSERT = f"INSERT INTO zone_aggregates ({KEY}, {COUNTED}, flags, {CALIBRATED}, {REST}) VALUES ({'?,' * 28}?)"
+INSERT = f"INSERT INTO zone_aggregates ({KEY}, {COUNTED}, flags, {CALIBRATED}, {REST}) VALUES ({'?,' * 29}?)"
 VERDICT = "SELECT imbalance FROM zone_days WHERE zone_id=? AND day_ms=? ORDER BY revision DESC LIMIT 1"
 Row = tuple[int | None, ...]
 NOT_CALIBRATED: Row = (None,) * 6
@@ -67,7 +69,8 @@ class ZoneWindows:
         if self._imbalance(zone, start_ms) if verdict is None else verdict:
             flags |= FLAG_IMBALANCE
         estimated = total.estimated_ins, total.estimated_outs
-        facts: Row = (*total.sums(), watched, base, *estimated, flags, *calibrated_row(calibrated))
+        staff = total.staff + self._on_roster(zone, size_s, start_ms)
+        facts: Row = (*total.sums(), staff, watched, base, *estimated, flags, *calibrated_row(calibrated))
         if old and old[4:] == facts:
             return False
         key = (size_s, start_ms, (old[0] or 0) + 1 if old else 1)
@@ -77,6 +80,16 @@ class ZoneWindows:
         lines = [[one.line_id, window.revision, one.sign, one.role.value] for one, window in windows]
         self._insert(zone, version, key, facts, (*inside, total.quality), lines, reason)
         return True
+
+    def _on_roster(self, zone: Zone, size_s: int, start_ms: int) -> int:
+        """Entries of staff in the window where no line tells them: the day's, spread over its open time."""
+        roster = self.memory.rosters.get(zone.zone)
+        if not roster:
+            return 0
+        plan, (low_ms, high_ms) = self.memory.plan, self.day(start_ms)
+        weekday = business_date(low_ms, plan.timezone, plan.day_start_min).weekday()
+        opened = zone.openings.at(start_ms).spans(low_ms, high_ms)
+        return open_share(roster[weekday], opened, start_ms, start_ms + size_s * 1000)
 
     def _verdict(self, zone: Zone, start_ms: int) -> bool | None:
         """Whether a day that is over was out of balance; None: it is not over."""

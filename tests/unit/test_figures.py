@@ -30,7 +30,7 @@ DAY = Sums(
 
 
 def test_each_rate_has_its_own_name_and_formula() -> None:
-    found = figures(replace(DAY, group=1.5, centre=3000.0, taps=(40, 10)), 1.0, 0.8)
+    found = figures(replace(DAY, group=1.5, centre=3000.0, taps=(40, 10)), 1.0, 0.8, 1.0)
     assert found["conversion_crude"].value == 75 / 320
     assert found["conversion_units"].value == 75 / 200
     assert found["atv"].value == 10_000
@@ -72,8 +72,13 @@ def test_what_was_not_watched_makes_rates_unknown_but_not_the_value_of_a_receipt
     assert found["atv"].value == 10_000
 
 
+def test_the_share_of_a_centre_needs_the_centre_to_be_watched() -> None:
+    assert figures(replace(DAY, centre=3000.0), 1.0, 0.8, 0.5)["mall_share"].why == INCOMPLETE
+    assert figures(replace(DAY, centre=3000.0), 1.0, 0.8, 0.9)["mall_share"].value == 0.1
+
+
 def test_a_zone_without_tills_shows_none_of_theirs() -> None:
-    found = figures(replace(DAY, has_tills=False, centre=3000.0), 1.0, 0.8)
+    found = figures(replace(DAY, has_tills=False, centre=3000.0), 1.0, 0.8, 1.0)
     assert set(found) == {"mall_share", "dwell"}
 
 
@@ -91,7 +96,9 @@ def test_nobody_is_not_nothing() -> None:
     st.lists(st.tuples(st.integers(0, 90).map(float), st.integers(0, 90)), max_size=40),
 )
 def test_no_figure_leaves_its_range_unflagged(ins: int, sales: int, closed: list[tuple[float, int]]) -> None:
-    found = figures(replace(DAY, ins=ins, visitors=ins, sales=sales, closed=closed, centre=100.0), 1.0, 0.8)
+    found = figures(
+        replace(DAY, ins=ins, visitors=ins, sales=sales, closed=closed, centre=100.0), 1.0, 0.8, 1.0
+    )
     for name, ratio in found.items():
         if name in ("atv", "spv", "dwell") or ratio.value is None:
             continue
