@@ -86,6 +86,10 @@ class Learnt:
     def prior_of(self, weekday: int) -> tuple[float, float] | None:
         return self.priors.get(str(weekday))
 
+    def lagged(self, visitors: Sequence[float], size_s: int) -> Sequence[float]:
+        """Of whom a receipt can be expected in each window of a day; () while no lag is known."""
+        return () if self.lag_s is None else lagged(visitors, kernel(self.lag_s, size_s))
+
     @property
     def dwell(self) -> Ratio:
         return (

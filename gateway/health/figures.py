@@ -18,7 +18,7 @@ from gateway.measures.converting import (
     conversion_shrunk,
     conversion_units,
 )
-from gateway.measures.lag import conversion_lagged, kernel, lagged, rolling_length
+from gateway.measures.lag import conversion_lagged, rolling_length
 from gateway.measures.money import average_transaction, sales_per_visitor
 from gateway.measures.ratios import NO_HISTORY, unknown
 
@@ -30,8 +30,9 @@ FEW_SALES = 10  # below this the shrunk rate is shown
 class Sums:
     """What a zone counted today. `visitors`: calibrated ins less staff; `s_k` of that calibration.
 
-    `closed`: (visitors, sales) of each closed window of `size_s`, none left out. `centre`: visitors of the
-    zone around it, None without one. `group`: persons who buy together. `taps`: (persons, with a bag).
+    `closed`: (visitors, sales) of each closed window of `size_s`, none left out; `lagged`: the visitors of
+    whom a receipt can be expected in each, () while no lag is known. `centre`: visitors of the zone around,
+    None without one. `group`: persons who buy together. `taps`: (persons, with a bag).
     """
 
     ins: float
@@ -41,6 +42,7 @@ class Sums:
     size_s: int
     weekday: int
     closed: Sequence[tuple[float, int]] = ()
+    lagged: Sequence[float] = ()
     learnt: Learnt = NOTHING
     s_k: float = 0.0
     centre: float | None = None
@@ -96,8 +98,8 @@ def _so_far(now: Sums) -> Ratio:
     """Receipts per visitor of whom it can be expected by now."""
     if now.learnt.lag_s is None:
         return unknown(NO_HISTORY)
-    came, sales = _lagged(now), sum(sold for _came, sold in now.closed)
-    return conversion_lagged(sales, math.fsum(came), phi=now.learnt.phi_day, s_k=now.s_k)
+    sales = sum(sold for _came, sold in now.closed)
+    return conversion_lagged(sales, math.fsum(now.lagged), phi=now.learnt.phi_day, s_k=now.s_k)
 
 
 def _trailing(now: Sums) -> Ratio:
@@ -107,9 +109,6 @@ def _trailing(now: Sums) -> Ratio:
     length = rolling_length(now.learnt.lag_s / now.size_s, max(1, HOUR_S // now.size_s))
     if len(now.closed) < length:
         return unknown(NO_HISTORY)
-    came, sales = _lagged(now)[-length:], sum(sold for _came, sold in now.closed[-length:])
-    return conversion_lagged(sales, math.fsum(came), phi=now.learnt.phi_trailing, s_k=now.s_k)
-
-
-def _lagged(now: Sums) -> Sequence[float]:
-    return lagged([came for came, _sold in now.closed], kernel(now.learnt.lag_s or 0.0, now.size_s))
+    sales = sum(sold for _came, sold in now.closed[-length:])
+    phi = now.learnt.phi_trailing
+    return conversion_lagged(sales, math.fsum(now.lagged[-length:]), phi=phi, s_k=now.s_k)

@@ -23,6 +23,7 @@ from gateway.health.snapshot import (
     OpeningHealth,
     SiteHealth,
     UpstreamHealth,
+    ZoneHealth,
     to_json,
 )
 from gateway.health.zones import Taps, zones
@@ -124,8 +125,8 @@ class HealthSource:
         now_ms = self._clock.wall_ms()
         books = await self._read_books(BOOKS_S)
         site = self._site(now_ms)
-        live, totals, queues, taps = await asyncio.to_thread(self._read, now_ms, site.day_start_ms)
         openings = self._openings(now_ms, (site.day_start_ms, site.day_end_ms))
+        shown, totals, queues = await asyncio.to_thread(self._read, now_ms, site, openings)
         return Health(
             at_ms=now_ms,
             version=__version__,
@@ -134,7 +135,7 @@ class HealthSource:
             clock_trusted=self._clock.trusted(),
             ready=self.ready,
             site=site,
-            zones=list(zones(live, self._config.zone, openings, taps, self._config.windows.min_completeness)),
+            zones=shown,
             links=[self._link(link) for link in self._links],
             counters=list(self._counters(totals)),
             lines=[_line(line) for line in totals],
@@ -148,12 +149,14 @@ class HealthSource:
         )
 
     def _read(
-        self, now_ms: int, day_ms: int
-    ) -> tuple[Sequence[ZoneLive], list[LineTotals], dict[str, Pending], Mapping[str, Taps]]:
+        self, now_ms: int, site: SiteHealth, openings: Mapping[str, OpeningHealth]
+    ) -> tuple[Sequence[ZoneHealth], list[LineTotals], dict[str, Pending]]:
         known = {(rule.counter, rule.line) for rule in self._roster.rules}
         totals = [line for line in self._reader.lines() if (line.counter, line.line) in known]
         queues = {one.upstream: one for one in self._reader.pending()}
-        return self._reader.live(now_ms), totals, queues, self._reader.taps(day_ms, now_ms + 1)
+        live, taps = self._reader.live(now_ms), self._reader.taps(site.day_start_ms, now_ms + 1)
+        shown = zones(live, self._config.zone, openings, taps, site.min_completeness)
+        return list(shown), totals, queues
 
     async def _read_books(self, at_most_s: float) -> Books:
         """The books, read again when they are older than `at_most_s`."""

@@ -95,6 +95,7 @@ def _zone(
         size_s=live.size_s,
         weekday=date.fromisoformat(live.business_date).weekday(),
         closed=live.closed,
+        lagged=live.lagged,
         learnt=live.learnt,
         s_k=of.s_entries,
         centre=None if centre is None else visitors(centre),

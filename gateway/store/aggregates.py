@@ -47,6 +47,8 @@ class Closer:
         done.append(self.days.restate(limit - done[0]))
         taught = learn(self.con, self.memory, now)
         self.summary.more = max(*done, done[0] + done[2], done[0] + done[3]) >= limit or taught == AT_ONCE
+        if self.summary.revisions or self.summary.line_windows or taught:
+            self.memory.stir()
         self._remember_trusted()
         return self.summary
 

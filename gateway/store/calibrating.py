@@ -87,6 +87,7 @@ def _in_effect(con: sqlite3.Connection, memory: Memory, version: int, from_ms: i
     """Closed windows from an instant on are to be looked at; what is remembered of factors is read anew."""
     [factor] = kept(con, "WHERE c.version=?", version)
     memory.load_factors()
+    memory.stir()
     queue(con, memory, find_line(memory, factor.line).id, from_ms)
     return factor
 

@@ -80,6 +80,7 @@ class Configurer:
         self._set_zones(wanted.zones, wanted.hours)
         memory.load()
         self._set_upstreams(upstreams, grid)
+        memory.stir()
         memory.load()
 
     def _set_rules(self, wanted: Wanted) -> None:

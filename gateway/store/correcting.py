@@ -69,6 +69,7 @@ def _in_effect(con: sqlite3.Connection, memory: Memory, line: Line, id_: str, no
     batch.soil(line, correction.start_ms, correction.end_ms)
     batch.flush()
     memory.load_corrections()
+    memory.stir()
     return correction
 
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 from gateway import measures
+from gateway.learning import Learnt
 from gateway.measures.calibrated import Calibrated, Together
 from gateway.model import Role, TimeQuality
 from gateway.store.calibrated import CalibratedSum
 from gateway.store.corrections import window_sums
-from gateway.store.exits import kept_days, one_step, whole
+from gateway.store.exits import ExitRatio, kept_days, one_step, whole
+from gateway.store.exits import learnt as learnt_exits
 from gateway.store.in_force import told, touching
-from gateway.store.memory import DAY_MS, Memory, Zone
+from gateway.store.memory import DAY_MS, FAR_MS, Memory, Zone
 from gateway.store.plan import FLAG_CORRECTED, FLAG_IMBALANCE, ZoneLive, flag_names
 from gateway.store.readings import Sums
 from gateway.store.sums import LineWindow, ZoneSum
 from gateway.store.teaching import learnt_at
-from gateway.windows import business_date, day_of
+from gateway.windows import Span, business_date, day_of
 
+TRUSTED = "SELECT CAST(value AS INTEGER) FROM meta WHERE name='trusted_ms'"
 TODAY = (
     "SELECT ins, outs, passersby, sales, returns, amount, watched_ms, base_ms, estimated_ins, estimated_outs,"
     " quality, occupancy_raw, coalesce(inside, occupancy*1000), flags, calibration, cal_ins, cal_outs,"
@@ -27,33 +33,110 @@ TODAY = (
 )
 
 
-def live(
-    con: sqlite3.Connection, memory: Memory, zone: Zone, now_ms: int, known: dict[tuple[int, int], Sums]
-) -> ZoneLive:
-    """The day around an instant. `known`: sums that zones which are closed equally far share."""
-    plan = memory.plan
-    day_ms, _ = day_of(now_ms, plan.timezone, plan.day_start_min)
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What a zone's closed windows of a day come to; the same until something is closed or restated."""
+
+    through_ms: int
+    size_s: int
+    total: ZoneSum
+    raw: int
+    inside: int  # thousandths of persons
+    flags: int
+    together: Together
+    completeness: float | None
+    windows: Sequence[tuple[float, int]]  # (visitors, sales)
+    lagged: Sequence[float]  # of whom a receipt can be expected in each
+    residual: int | None
+    ratio: ExitRatio
+    learnt: Learnt
+
+
+class Today:
+    """Everybody's day, of one state of the closed windows: they are read once, what is open each time."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self._closed: dict[tuple[int, int], Closed] = {}
+
+    def live(self, con: sqlite3.Connection, now_ms: int) -> list[ZoneLive]:
+        """Each active zone's business day around an instant."""
+        memory, plan = self.memory, self.memory.plan
+        # a clock that has gone back must not make all that was closed since into today
+        (trusted_ms,) = con.execute(TRUSTED).fetchone()
+        now_ms = max(now_ms, trusted_ms, *memory.zone_through.values(), 0)
+        (back_ms,) = con.execute("SELECT coalesce(max(longest_ms), 1) FROM pulse").fetchone()
+        day_ms, _ = day_of(now_ms, plan.timezone, plan.day_start_min)
+        sums: dict[int, Sums] = {}
+        found = []
+        for zone in memory.zones.values():
+            if zone.active:
+                closed = self._of(con, zone, day_ms)
+                span = (closed.through_ms, max(now_ms, closed.through_ms + 1))
+                if span[0] not in sums:  # zones that are closed equally far share a look at the readings
+                    sums[span[0]] = window_sums(con, *span, closed.size_s, back_ms, memory.corrections)
+                found.append(_live(con, memory, zone, closed, span, sums[span[0]], day_ms))
+        return found
+
+    def _of(self, con: sqlite3.Connection, zone: Zone, day_ms: int) -> Closed:
+        key = (zone.id, day_ms)
+        if key not in self._closed:
+            self._closed[key] = _closed(con, self.memory, zone, day_ms)
+        return self._closed[key]
+
+
+def _closed(con: sqlite3.Connection, memory: Memory, zone: Zone, day_ms: int) -> Closed:
     size_s = next(grid.size_s for grid in memory.grids if grid.base and grid.from_ms <= day_ms < grid.to_ms)
     through = max(memory.zone_through.get((zone.id, size_s), day_ms), day_ms)
     rows = con.execute(TODAY, (zone.id, size_s, day_ms, through)).fetchall()
-    span = (through, max(now_ms, through + 1))
-    if span not in known:
-        known[span] = window_sums(con, *span, size_s, memory.longest_short_ms(), memory.corrections)
-    open_sum, calibrated = _open_sum(con, memory, zone, size_s, span, known[span])
-    total = _total(rows)
-    total.merge(open_sum)
-    raw, inside = (rows[-1][11], rows[-1][12]) if rows else (0, 0)
-    ratio = memory.exit_ratio(zone.id, day_ms)
     before = kept_days(con, zone.zone, day_ms - 2 * DAY_MS, day_ms, None)
+    raw, inside = (rows[-1][11], rows[-1][12]) if rows else (0, 0)
+    flags = 0
+    for row in rows:
+        flags |= row[13]
+    learnt, visitors = learnt_at(con, zone.id, FAR_MS), [_visitors(row) for row in rows]
+    return Closed(
+        through_ms=through,
+        size_s=size_s,
+        total=_total(rows),
+        raw=raw,
+        inside=inside,
+        flags=flags,
+        together=_together(rows),
+        completeness=_completeness(rows),
+        windows=[(came, row[3]) for came, row in zip(visitors, rows, strict=True)],
+        lagged=learnt.lagged(visitors, size_s),
+        residual=before[-1].residual if before else None,
+        ratio=learnt_exits(con, zone.id, day_ms),
+        learnt=learnt,
+    )
+
+
+def _live(
+    con: sqlite3.Connection,
+    memory: Memory,
+    zone: Zone,
+    closed: Closed,
+    span: Span,
+    sums: Sums,
+    day_ms: int,
+) -> ZoneLive:
+    plan = memory.plan
+    open_sum, calibrated = _open_sum(con, memory, zone, closed.size_s, span, sums)
+    total = copy(closed.total)
+    total.merge(open_sum)
+    together = copy(closed.together)
+    together.add(calibrated, open_sum.sums()[:3])
+    inside = one_step(closed.inside, open_sum.step(calibrated), closed.ratio)
     members = zone.versions[-1].members
     return ZoneLive(
         zone=zone.zone,
         name=zone.name,
         kind=zone.kind,
         parent=zone.parent,
-        business_date=business_date(now_ms, plan.timezone, plan.day_start_min).isoformat(),
+        business_date=business_date(day_ms, plan.timezone, plan.day_start_min).isoformat(),
         day_start_ms=day_ms,
-        closed_through_ms=through,
+        closed_through_ms=closed.through_ms,
         ins=total.ins,
         outs=total.outs,
         passersby=total.passersby,
@@ -61,22 +144,23 @@ def live(
         returns=total.returns,
         amount_minor=total.amount,
         currency=plan.currency,
-        occupancy=whole(one_step(inside, open_sum.step(calibrated), ratio)),
-        occupancy_raw=raw + open_sum.ins - open_sum.outs,
-        completeness=_completeness(rows),
+        occupancy=whole(inside),
+        occupancy_raw=closed.raw + open_sum.ins - open_sum.outs,
+        completeness=closed.completeness,
         estimated_ins=total.estimated_ins,
         estimated_outs=total.estimated_outs,
         quality=list(TimeQuality)[total.quality].value,
-        flags=tuple(flag_names(_flags(memory, zone, rows, span, imbalance=ratio.imbalance))),
-        calibrated=_together(rows, open_sum, calibrated),
-        staff=total.staff,
-        size_s=size_s,
-        closed=[(_visitors(row), row[3]) for row in rows],
-        learnt=learnt_at(con, zone.id, now_ms),
+        flags=tuple(flag_names(_flags(memory, zone, closed, span))),
+        calibrated=together.result(),
         has_tills=any(member.role is Role.TILL for member in members),
         has_passing=any(member.role is Role.PASSING for member in members),
-        exit_ratio=ratio.r,
-        residual=before[-1].residual if before else None,
+        exit_ratio=closed.ratio.r,
+        residual=closed.residual,
+        staff=total.staff,
+        size_s=closed.size_s,
+        closed=closed.windows,
+        lagged=closed.lagged,
+        learnt=closed.learnt,
     )
 
 
@@ -95,23 +179,20 @@ def _visitors(row: Any) -> float:
     return float(max(0, ins - row[20]))
 
 
-def _flags(memory: Memory, zone: Zone, rows: list[Any], span: tuple[int, int], *, imbalance: bool) -> int:
+def _flags(memory: Memory, zone: Zone, closed: Closed, span: Span) -> int:
     """Of the closed windows, and of what is not yet closed."""
-    flags = FLAG_IMBALANCE if imbalance else 0
-    for row in rows:
-        flags |= row[13]
+    flags = closed.flags | (FLAG_IMBALANCE if closed.ratio.imbalance else 0)
     members = zone.at(span[0]).members
     if any(touching(memory.corrections, member.line_id, *span) for member in members):
         flags |= FLAG_CORRECTED
     return flags
 
 
-def _together(rows: list[Any], open_sum: ZoneSum, calibrated: Calibrated | None) -> Calibrated | None:
+def _together(rows: list[Any]) -> Together:
     together = Together()
     for row in rows:
         together.add(Calibrated(*row[14:20]) if row[14] is not None else None, row[:3])
-    together.add(calibrated, open_sum.sums()[:3])
-    return together.result()
+    return together
 
 
 def _open_sum(

@@ -18,6 +18,7 @@ from gateway.windows import starts
 HOUR_MS = 3_600_000  # readings longer than this are filed apart
 DAY_MS = 86_400_000
 FAR_MS = 1 << 62
+WRITTEN = "SELECT value FROM meta WHERE name='written'"  # changes with everything that is not a reading
 
 
 @dataclass(slots=True)
@@ -160,6 +161,10 @@ class Memory:
         self.load_factors()
         self.forget_exit_ratios()
         self.held = bool(self.con.execute("SELECT 1 FROM held LIMIT 1").fetchone())
+
+    def stir(self) -> None:
+        """Something other than a reading was written: whoever remembers what was closed looks again."""
+        self.con.execute("UPDATE meta SET value=CAST(value AS INTEGER)+1 WHERE name='written'")
 
     def load_corrections(self) -> None:
         """Those in force that a window not yet frozen can feel."""

@@ -191,6 +191,7 @@ class ZoneLive:
     staff: int = 0
     size_s: int = 900
     closed: Sequence[tuple[float, int]] = ()  # (visitors, sales) of each closed window of the day
+    lagged: Sequence[float] = ()  # of whom a receipt can be expected in each; () while no lag is known
     learnt: Learnt = NOT_YET
 
 

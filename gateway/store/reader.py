@@ -22,8 +22,8 @@ from gateway.store.corrections import kept
 from gateway.store.coverage import gaps, watched_ms
 from gateway.store.day_sums import door_days, zone_days
 from gateway.store.exits import ZoneDay, kept_days
-from gateway.store.live import live
-from gateway.store.memory import DAY_MS, FAR_MS, Line, Memory, Plans, Zone
+from gateway.store.live import Today
+from gateway.store.memory import DAY_MS, FAR_MS, WRITTEN, Line, Memory, Plans, Zone
 from gateway.store.opening import Openings
 from gateway.store.plan import (
     NOTHING,
@@ -36,7 +36,7 @@ from gateway.store.plan import (
     ZoneLive,
     flag_names,
 )
-from gateway.store.readings import Sums, raw_sums
+from gateway.store.readings import raw_sums
 from gateway.store.schema import FILE
 from gateway.store.schema import reader as connect
 from gateway.store.teaching import KNOWN_THEN
@@ -82,6 +82,8 @@ class Reader:
             raise StoreError(f"there is no buffer at {self._path}")
         self._con = connect(self._path)
         self._lock = threading.Lock()
+        self._today: Today | None = None
+        self._written = ""
 
     def close_file(self) -> None:
         self._con.close()
@@ -282,11 +284,10 @@ class Reader:
     def live(self, now_ms: int) -> list[ZoneLive]:
         """Each active zone's business day so far: closed windows and those not yet closed."""
         with self._reading() as con:
-            memory = Memory(con)
-            # a clock that has gone back must not make all that was closed since into today
-            now_ms = max(now_ms, memory.trusted_ms, *memory.zone_through.values(), 0)
-            sums: dict[tuple[int, int], Sums] = {}
-            return [live(con, memory, zone, now_ms, sums) for zone in memory.zones.values() if zone.active]
+            (written,) = con.execute(WRITTEN).fetchone()
+            if self._today is None or written != self._written:
+                self._today, self._written = Today(Memory(con)), written
+            return self._today.live(con, now_ms)
 
 
 def _dicts(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:

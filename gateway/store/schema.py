@@ -191,6 +191,7 @@ LEARNT = """
 ALTER TABLE zone_aggregates ADD COLUMN staff INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE learnt (zone_id INTEGER NOT NULL, from_ms INTEGER NOT NULL, day_ms INTEGER NOT NULL,
   content TEXT NOT NULL, PRIMARY KEY (zone_id, from_ms)) STRICT, WITHOUT ROWID;
+INSERT INTO meta VALUES ('written', '0');
 """
 
 # `inside`: occupancy in thousandths of persons; what a business day that is over says of a zone's doors: ins

@@ -16,6 +16,7 @@ from gateway.measures.ratios import INCOMPLETE, NO_DENOMINATOR, NO_HISTORY, RATI
 ENTERED = (0, 40, 80 - 20, 80, 60, 40, 20, 0, 0)
 PAID = (0, 2, 8, 14, 18, 15, 11, 5, 2)
 LEARNT = Learnt(lag_s=1.1 * 900, priors={"0": (0.25, 200.0)}, days=28)
+CLOSED = tuple(zip(map(float, ENTERED), PAID, strict=True))
 DAY = Sums(
     ins=320,
     visitors=300,
@@ -23,7 +24,8 @@ DAY = Sums(
     amount_minor=750_000,
     size_s=900,
     weekday=0,
-    closed=tuple(zip(map(float, ENTERED), PAID, strict=True)),
+    closed=CLOSED,
+    lagged=LEARNT.lagged([float(came) for came in ENTERED], 900),
     learnt=LEARNT,
     has_tills=True,
 )
@@ -41,7 +43,7 @@ def test_each_rate_has_its_own_name_and_formula() -> None:
 
 
 def test_while_a_store_fills_the_lagged_rate_is_the_true_one() -> None:
-    morning = replace(DAY, closed=DAY.closed[:4], visitors=180, sales=24)
+    morning = replace(DAY, closed=CLOSED[:4], lagged=DAY.lagged[:4], visitors=180, sales=24)
     found = figures(morning, 1.0, 0.8)
     lagged = found["conversion_lagged"].value
     assert lagged is not None
@@ -96,9 +98,9 @@ def test_nobody_is_not_nothing() -> None:
     st.lists(st.tuples(st.integers(0, 90).map(float), st.integers(0, 90)), max_size=40),
 )
 def test_no_figure_leaves_its_range_unflagged(ins: int, sales: int, closed: list[tuple[float, int]]) -> None:
-    found = figures(
-        replace(DAY, ins=ins, visitors=ins, sales=sales, closed=closed, centre=100.0), 1.0, 0.8, 1.0
-    )
+    came = LEARNT.lagged([visitors for visitors, _sales in closed], 900)
+    now = replace(DAY, ins=ins, visitors=ins, sales=sales, closed=closed, lagged=came, centre=100.0)
+    found = figures(now, 1.0, 0.8, 1.0)
     for name, ratio in found.items():
         if name in ("atv", "spv", "dwell") or ratio.value is None:
             continue
