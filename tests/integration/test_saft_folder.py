@@ -9,11 +9,14 @@ from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import aiohttp
+
 from gateway import app, config
 from gateway.clock import Clock
 from simulators.receipts import Receipt, put
 from simulators.saft import Exported, audit_file
 from tests import patience
+from tests.daemon_rig import push_url
 
 until = partial(patience.until, look_s=0.02)
 OSLO = ZoneInfo("Europe/Oslo")
@@ -142,6 +145,28 @@ async def test_a_document_type_is_set_aside_unread(tmp_path: Path) -> None:
         await shop.put_away()
         assert told(daemon) == {}
         assert "damaged (syntax)" in (shop.folder / "refused" / "export.xml.why").read_text()
+
+
+async def test_an_export_may_be_pushed_as_well(tmp_path: Path) -> None:
+    """With the same keys: what came in the file already counts nobody twice."""
+    shop = Shop(tmp_path)
+    sold = [one for one in shop.sell(0) if one.till == "1"]
+    async with shop.open():
+        put(shop.folder, "export.xml", audit_file("1", sold, OSLO).encode())
+        await shop.put_away()
+    sold += [one for one in shop.sell(1) if one.till == "1"]
+    over = (
+        'over = "push"\noptions = { auth = "none" }\n[push]\nlisten = "127.0.0.1:0"\nallow = ["127.0.0.1"]\n'
+    )
+    text = shop.config.read_text()
+    start = text.index('over = "folder"')
+    shop.config.write_text(text[:start] + over + text[text.index("[till]") :])
+    async with shop.open() as daemon, aiohttp.ClientSession() as web:
+        await until(lambda: daemon.links[0].state.up)
+        xml = {"Content-Type": "application/xml"}
+        async with web.post(push_url(daemon), data=audit_file("1", sold, OSLO), headers=xml) as answer:
+            assert answer.status == 200
+        assert told(daemon)["pos-1", "sales"] == shop.truth["pos-1", "sales"]
 
 
 async def test_a_register_nobody_configured_is_a_stranger(tmp_path: Path) -> None:
