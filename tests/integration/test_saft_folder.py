@@ -177,4 +177,4 @@ async def test_a_register_nobody_configured_is_a_stranger(tmp_path: Path) -> Non
     async with shop.open() as daemon:
         put(shop.folder, "export.xml", audit_file("9", [Receipt("9", "1", shop.began_ms, 1)], OSLO).encode())
         await shop.put_away()
-        assert list(daemon.roster.strangers) == [("exports", "9", "main")]
+        assert [(one.link, one.device) for one in daemon.ingest.strangers.told()] == [("exports", "9")]
