@@ -1,0 +1,57 @@
+"""A box with 200 counters of ten families and 20 tills: head office has the truth, per zone and window.
+
+An hour here; with EVALUATE=full the whole day, with the daemon's memory watched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from simulators.fleet.plan import draw
+from simulators.processes import Processes
+from tests.fleet_rig import Centre, Seen
+
+pytestmark = pytest.mark.needs("mosquitto")
+WHOLE = os.environ.get("EVALUATE") == "full"
+SPEED = 120  # the daemon then takes less than half of one core; docs/evaluation.md
+FAST = 240  # for a fleet of few counters
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    with Processes(tmp_path) as running:
+        yield running
+
+
+def must_be_true(seen: Seen) -> None:
+    print(json.dumps(seen.figures, indent=1))
+    assert seen.missing == []
+    assert seen.differences == []
+    assert seen.refused == seen.expected.refused
+    assert seen.balanced
+
+
+@pytest.mark.skipif(WHOLE, reason="the day has it")
+def test_an_hour_of_200_counters_comes_to_the_truth(tmp_path: Path, processes: Processes) -> None:
+    seen = Centre(tmp_path, processes, draw(seed=1), "2026-11-27T10:53:00Z", SPEED).run(hours=1)
+    must_be_true(seen)
+    assert seen.expected.persons > 40_000
+    assert {"axis-02", "milesight-02"} < {counter for counter, _ in seen.refused}
+
+
+def test_persons_whom_a_counter_forgets_are_found_missing(tmp_path: Path, processes: Processes) -> None:
+    """The control: a run that cannot fail would prove nothing."""
+    plan = draw(seed=2, counters=13, tills=2)
+    centre = Centre(tmp_path, processes, plan, "2026-11-27T10:45:00Z", FAST, withhold="xovis-push-01")
+    seen = centre.run(hours=0.25)
+    (forgetful,) = [counter for counter in plan.counters if counter.id == "xovis-push-01"]
+    assert {one.window[0] for one in seen.differences} == {forgetful.zone}
+    assert (
+        sum(one.truth - one.office for one in seen.differences) == sum(seen.expected.forgotten.values()) > 0
+    )
+    assert seen.balanced  # what never came is nobody's fault here
