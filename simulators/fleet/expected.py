@@ -51,7 +51,7 @@ class Expected:
 
     def totals(self, counter: Counter, readings: Iterable[tuple[int, int, int]]) -> None:
         """(at, total in, total out) that arrived, in any order: differences between neighbours in time."""
-        for (start_ms, ins, outs), (end_ms, more_ins, more_outs) in pairwise(sorted(readings)):
+        for (start_ms, ins, outs), (end_ms, more_ins, more_outs) in pairwise(sorted(set(readings))):
             self.told(counter, start_ms, end_ms, more_ins - ins, more_outs - outs)
 
     def forget(self, counter: Counter, ins: int, outs: int) -> None:
