@@ -64,4 +64,5 @@ def command(
         fleet.play(hours)
         if truth:
             fleet.expected.truth.write(truth)
+        fleet.stay()
     click.echo(f"{fleet.sent} messages, {fleet.expected.persons} persons")

@@ -15,7 +15,7 @@ from simulators.fleet.configuration import Around, write
 from simulators.fleet.expected import Expected
 from simulators.fleet.live import LiveCamera
 from simulators.fleet.plan import Counter, Plan, Till, Way
-from simulators.fleet.polled import PortalThread, Registers
+from simulators.fleet.polled import TOLD_AFTER_MS, PortalThread, Registers
 from simulators.fleet.selling import Seller
 from simulators.fleet.speaking import QUARTER_MS, Due, Send, Span, Speaker
 from simulators.http import Poster
@@ -91,6 +91,11 @@ class Fleet:
         self._publisher.flush()
         for poster in self._posters:
             poster.flush()
+
+    def stay(self) -> None:
+        """Until whoever is asked has been asked for the last time that counts."""
+        until_ms = self._span.end_ms + TOLD_AFTER_MS
+        self.clock.sleep(max(0, until_ms - self.clock.now_ms()) / 1000)
 
     def _lives(self) -> Iterator[Iterator[Due]]:
         for counter in self.plan.counters:

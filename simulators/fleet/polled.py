@@ -29,7 +29,8 @@ from simulators.timing import Clock
 STEP_MS = 10_000
 PASS_FROM_MS, PASS_UNTIL_MS = 300_000, 600_000  # of a quarter of an hour
 NEAR_THE_END = 0xFFFF_FFF0  # some totals come round soon
-CORRECTED_AFTER_MS = 1_200_000  # of a portal's quarter
+CORRECTED_AFTER_MS = 600_000  # of a portal's quarter
+TOLD_AFTER_MS = CORRECTED_AFTER_MS + 2 * QUARTER_MS  # and asked since, once more
 
 
 class AskedUnit(Unit):

@@ -95,9 +95,9 @@ class Seller:
 
     def _block(self) -> None:
         """Everything of the time it was offline."""
-        untold, self._untold = self._untold, []
-        for report in untold:
+        for report in self._untold:
             self._report(report)
+        self._untold.clear()
 
     def _report(self, report: Report) -> None:
         if self.till.way is Way.FOLDER:

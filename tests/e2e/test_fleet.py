@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from simulators.fleet.plan import draw
-from simulators.processes import Processes
+from simulators.office import Difference, Ledger, compare, read_truth
+from simulators.processes import Processes, free_port, start_broker
 from tests.fleet_rig import Centre, Seen
 
 pytestmark = pytest.mark.needs("mosquitto")
@@ -55,3 +59,47 @@ def test_persons_whom_a_counter_forgets_are_found_missing(tmp_path: Path, proces
         sum(one.truth - one.office for one in seen.differences) == sum(seen.expected.forgotten.values()) > 0
     )
     assert seen.balanced  # what never came is nobody's fault here
+
+
+def test_the_command_plays_a_fleet_for_whoever_runs_what_it_prints(
+    tmp_path: Path, processes: Processes
+) -> None:
+    broker, push, page, office = (free_port() for _ in range(4))
+    python = [sys.executable, "-m"]
+    database, truth, folder = (tmp_path / name for name in ("office.db", "truth.jsonl", "fleet"))
+    start_broker(processes, broker, "mosquitto")
+    receiver = ["simulators", "upstream", "--port", str(office), "--db", str(database)]
+    processes.start("office", [*python, *receiver])
+    processes.wait_for_port(office)
+    ports = ["--broker", str(broker), "--push", str(push), "--page", str(page)]
+    size = ["--counters", "13", "--tills", "2", "--hours", "0.25", "--seed", "5"]
+    clock = ["--simulated-clock", f"2026-11-27T10:45:00Z,{FAST},{time.time():.3f}"]
+    around = ["--folder", str(folder), "--truth", str(truth), "--office", f"http://127.0.0.1:{office}/events"]
+    processes.start("fleet", [*python, "simulators", "fleet", *ports, *size, *clock, *around])
+    said = tmp_path / "fleet.log"
+    soon(processes, lambda: "counter-gateway run" in said.read_text(), "what to run is printed")
+    name, *words = said.read_text().splitlines()[0].split()
+    assert name == "counter-gateway"
+    processes.start("gateway", [*python, "gateway", *words])
+    soon(processes, truth.exists, "the truth is written")
+
+    def differences() -> list[Difference]:
+        with closing(Ledger(database)) as ledger:
+            return compare(read_truth(truth), ledger.windows())
+
+    fleet = processes.running.pop("fleet")  # from now on it may end
+    try:
+        soon(processes, lambda: differences() == [], "head office has it")
+        assert fleet.wait(60) == 0
+    finally:
+        fleet.kill()
+        fleet.wait()
+    assert said.read_text().splitlines()[-1].endswith(" persons")
+
+
+def soon(processes: Processes, true: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 120
+    while not true():
+        processes.check()
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        time.sleep(0.1)

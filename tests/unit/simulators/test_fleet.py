@@ -6,6 +6,7 @@ import json
 from collections import Counter as Sums
 from dataclasses import replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -15,8 +16,9 @@ from gateway import config
 from simulators.fleet.configuration import Around, write
 from simulators.fleet.expected import Expected
 from simulators.fleet.makes import MAKES, numbers
-from simulators.fleet.plan import Counter, Fault, Plan, draw
+from simulators.fleet.plan import Counter, Fault, Plan, Till, Way, draw
 from simulators.fleet.polled import PortalThread, Registers
+from simulators.fleet.selling import Seller
 from simulators.fleet.speaking import SPREAD_MS, Span, Speaker
 from simulators.mqtt import XovisVoice
 from simulators.timing import Clock
@@ -175,3 +177,19 @@ def test_what_a_counter_forgets_is_missing_from_what_it_says() -> None:
     lost.subtract({("xovis-01", "in"): sum(ins for ins, _ in told.values())})
     lost.subtract({("xovis-01", "out"): sum(outs for _, outs in told.values())})
     assert sum(lost.values()) == sum(expected.forgotten.values()) > 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_to_a_till_its_last_word_on_each_quarter_is_what_it_took(
+    tmp_path: Path, seed: int
+) -> None:
+    expected = Expected(Truth({"shop": Zone("store", tills=("pos-01",))}, 900))
+    bodies: list[bytes] = []
+    around = Span(NOON, NOON + 4 * HOUR), expected, lambda _topic, body: bodies.append(body)
+    seller = Seller(Till("pos-01", "shop", Way.MQTT), seed, *around, tmp_path, ZoneInfo("Europe/Oslo"))
+    for _, happen in seller.life():
+        happen()
+    last = {body["from"]: (body["sales"], body["returns"]) for body in map(json.loads, bodies)}
+    wanted = [(facts["sales"], facts["returns"]) for _, facts in sorted(expected.truth.sums["shop"].items())]
+    assert [both for _, both in sorted(last.items())] == wanted
+    assert len(last) == 16
