@@ -35,11 +35,13 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Seen:
     """What one run came to.
 
+    `unread`: counters and times that the daemon did not ask soon enough, for want of a machine or else.
     `missing`: zones and windows that head office never got. `refused`: persons, as the audit has them.
     `rss`: (hours since the beginning by the clock, MB) of the daemon.
     """
 
     expected: Expected
+    unread: list[tuple[str, int]]
     differences: list[Difference]
     missing: list[tuple[str, str]]
     refused: Sums[Side]
@@ -147,6 +149,7 @@ class Centre:
             refused[row["line"], row["column"]] += row["refused"]
         return Seen(
             expected=fleet.expected,
+            unread=fleet.unread,
             differences=wrong,
             missing=self._missing(fleet),
             refused=+refused,

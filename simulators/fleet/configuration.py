@@ -11,7 +11,7 @@ from simulators.fleet.plan import Counter, Plan, Till, Way
 from simulators.fleet.polled import PortalThread
 
 POLL_S = 5
-TIMEOUT_S = 0.3  # real seconds: devices on a wire do not become faster with the clock
+TIMEOUT_S = 1.0  # real seconds: a busy machine does not become faster with the clock
 ANY = 0  # max_per_s: whom a busy machine held up come all at once, the more of them the faster the clock
 MAPPING = """
 [mapping.receipts]

@@ -26,6 +26,7 @@ from simulators.truth import Truth
 
 SIZE_S = 900
 LOST_ANSWERS = 0.01  # of pushes; not where a copy that is refused would be refused twice
+PATIENCE_S = 600.0  # real ones, until all that was said is stored
 BEFORE_MS = 10_000  # at least, from now to the first period
 
 
@@ -67,6 +68,11 @@ class Fleet:
     ) -> None:
         self._stack.close()
 
+    @property
+    def unread(self) -> list[tuple[str, int]]:
+        """Counters and quarters in which the gateway did not ask in time: the machine was too slow."""
+        return self._registers.unread
+
     def ready(self) -> bool:
         """Does the gateway know every register?"""
         return self._registers.ready()
@@ -88,9 +94,11 @@ class Fleet:
             look()
             happen()
             self.late_ms = max(self.late_ms, -wait_ms)
+        last_ms = self.clock.now_ms()
         self._publisher.flush()
         for poster in self._posters:
             poster.flush()
+        self.late_ms = max(self.late_ms, self.clock.now_ms() - last_ms)
 
     def stay(self) -> None:
         """Until whoever is asked has been asked for the last time that counts."""
@@ -111,7 +119,7 @@ class Fleet:
 
     def _speaker(self, counter: Counter, voice: Voice) -> Speaker:
         around = self.plan.seed, self._span, self.expected, self._way(counter)
-        return Speaker(counter, voice, *around, withheld=counter.id == self.withhold)
+        return Speaker(counter, voice, *around, self.clock, withheld=counter.id == self.withhold)
 
     def _seller(self, till: Till) -> Seller:
         send = self._poster(till.id, "shops", "application/json") if till.way is Way.PUSH else self._publish
@@ -124,22 +132,27 @@ class Fleet:
         kind = "application/json"
         if counter.make.driver in ("hikvision", "brickstream"):
             kind = "application/xml"
-        exact = bool(counter.fault.refused) or counter.make.name == "milesight"
-        return self._poster(counter.id, counter.make.link, kind, lose=0.0 if exact else LOST_ANSWERS)
+        refused = bool(counter.fault.refused)
+        lose = 0.0 if refused or counter.make.name == "milesight" else LOST_ANSWERS
+        return self._poster(counter.id, counter.make.link, kind, lose=lose, at_once=refused)
 
     def _publish(self, topic: str, body: bytes) -> None:
         self.sent += 1
         self._publisher.publish(topic, body)
 
-    def _poster(self, name: str, link: str, kind: str, lose: float = LOST_ANSWERS) -> Send:
-        """A connection of its own, on which one body follows the other."""
+    def _poster(
+        self, name: str, link: str, kind: str, lose: float = LOST_ANSWERS, *, at_once: bool = False
+    ) -> Send:
+        """A connection of its own. `at_once`: everything else waits until a body is stored."""
         url = f"http://127.0.0.1:{self.around.push}/push/{link}"
         chance = random.Random(f"{self.plan.seed}/{name}/way")
-        poster = self._stack.enter_context(Poster(url, {"Content-Type": kind}, chance, lose=lose))
-        self._posters.append(poster)
+        poster = Poster(url, {"Content-Type": kind}, chance, lose=lose, patience_s=PATIENCE_S)
+        self._posters.append(self._stack.enter_context(poster))
 
         def send(topic: str, body: bytes) -> None:
             self.sent += 1
             poster.publish(topic, body)
+            if at_once:
+                poster.flush()
 
         return send

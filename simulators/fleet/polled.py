@@ -1,8 +1,8 @@
 """Counters that are asked: modules on RS-485 buses, units behind Modbus TCP, a vendor's portal.
 
 A register's difference belongs to the time between two polls, and under a simulated clock a stall of the
-machine is as many times longer. So at these doors people pass only in the middle third of a quarter of an
-hour: then every difference lies within its window, whenever exactly the gateway asks.
+machine is as many times longer. So at these doors people pass only early in a quarter of an hour, once the
+gateway has asked in it: it has ten minutes to ask again, and every difference lies within its window.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,14 +29,15 @@ from simulators.portal import Portal
 from simulators.timing import Clock
 
 STEP_MS = 10_000
-PASS_FROM_MS, PASS_UNTIL_MS = 300_000, 600_000  # of a quarter of an hour
+PASS_FROM_MS, PASS_UNTIL_MS = 60_000, 300_000  # of a quarter of an hour
+BEFORE_EDGE_MS = 10_000
 NEAR_THE_END = 0xFFFF_FFF0  # some totals come round soon
 CORRECTED_AFTER_MS = 600_000  # of a portal's quarter
 TOLD_AFTER_MS = CORRECTED_AFTER_MS + 2 * QUARTER_MS  # and asked since, once more
 
 
 class AskedUnit(Unit):
-    """It knows whether a master has come back for more, and so has heard the first answers."""
+    """It counts the questions: a master that has come back for more has heard the first answers."""
 
     asked = 0
 
@@ -43,7 +46,18 @@ class AskedUnit(Unit):
         return super().obey(pdu)
 
 
-ENOUGH = 4  # questions: the totals were among the first of them
+class AskedModule(Module):
+    """As `AskedUnit`."""
+
+    asked = 0
+
+    def answer(self, request: bytes) -> bytes | None:
+        said = super().answer(request)
+        self.asked += said is not None
+        return said
+
+
+ENOUGH = 8  # questions: both totals were among those that have been answered
 
 
 class Registers:
@@ -52,16 +66,17 @@ class Registers:
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._folder = folder
         self._counters = [counter for counter in plan.counters if counter.bus]
-        self._modules: dict[str, Module] = {}
+        self._modules: dict[str, AskedModule] = {}
         self._units: dict[str, AskedUnit] = {}
-        self._buses: dict[str, Bus[Module]] = {}
+        self._buses: dict[str, Bus[AskedModule]] = {}
+        self.unread: list[tuple[str, int]] = []  # counter, quarter: not asked after people passed
         self.ports: dict[str, int] = {}
         self._stack = ExitStack()
         chance = random.Random(f"{plan.seed}/registers")
         for counter in self._counters:
             totals = [chance.choice((0, 1042, NEAR_THE_END)) for _ in range(2)]
             if counter.make.driver == "dcon":
-                self._modules[counter.id] = Module(f"{counter.address:02X}", totals=totals)
+                self._modules[counter.id] = AskedModule(f"{counter.address:02X}", totals=totals)
             else:
                 self._units[counter.id] = AskedUnit(str(counter.address), totals=totals)
 
@@ -83,30 +98,56 @@ class Registers:
 
     def ready(self) -> bool:
         """Was every register read once? What passes before counts nobody."""
-        return all(all(module.heard) for module in self._modules.values()) and all(
-            unit.asked >= ENOUGH for unit in self._units.values()
-        )
+        return all(self.asked(counter) >= ENOUGH for counter in self._counters)
+
+    def asked(self, counter: Counter) -> int:
+        """How many questions it has answered."""
+        return (self._units.get(counter.id) or self._modules[counter.id]).asked
 
     def life(
         self, counter: Counter, seed: int, span: Span, clock: Clock, expected: Expected
     ) -> Iterator[Due]:
         for quarter_ms in range(span.begin_ms, span.end_ms, QUARTER_MS):
             source = random.Random(f"{seed}/{counter.id}/{quarter_ms}")
+            door = _Door(self, counter, quarter_ms, clock, expected)
+            yield quarter_ms, door.open
             for at_ms, (ins, outs) in sorted(_steps(source, counter.make, quarter_ms).items()):
+                yield at_ms, partial(door.pass_, ins, outs)
+            yield quarter_ms + QUARTER_MS - BEFORE_EDGE_MS, door.close
 
-                def cross(until: int = quarter_ms + PASS_UNTIL_MS, ins: int = ins, outs: int = outs) -> None:
-                    now_ms = clock.now_ms()
-                    if now_ms <= until:  # held up longer, they stay away
-                        self._cross(counter, ins, outs)
-                        expected.pass_(counter, now_ms, ins, outs)
-
-                yield at_ms, cross
-
-    def _cross(self, counter: Counter, ins: int, outs: int) -> None:
+    def cross(self, counter: Counter, ins: int, outs: int) -> None:
         if counter.id in self._units:
             self._units[counter.id].cross(ins, outs)
         else:
             self._buses[counter.bus].cross(f"{counter.address:02X}", ins, outs)
+
+
+@dataclass(slots=True)
+class _Door:
+    """One register in one quarter of an hour: nobody passes before it was read in it, nor late."""
+
+    registers: Registers
+    counter: Counter
+    quarter_ms: int
+    clock: Clock
+    expected: Expected
+    asked: int = 0  # when it opened, and when the last one passed
+    passed: bool = False
+
+    def open(self) -> None:
+        self.asked = self.registers.asked(self.counter)
+
+    def pass_(self, ins: int, outs: int) -> None:
+        now_ms = self.clock.now_ms()
+        asked = self.registers.asked(self.counter)
+        if now_ms <= self.quarter_ms + PASS_UNTIL_MS and (self.passed or asked >= self.asked + ENOUGH):
+            self.registers.cross(self.counter, ins, outs)
+            self.expected.pass_(self.counter, now_ms, ins, outs)
+            self.asked, self.passed = asked, True
+
+    def close(self) -> None:
+        if self.passed and self.registers.asked(self.counter) < self.asked + ENOUGH:
+            self.registers.unread.append((self.counter.id, self.quarter_ms))
 
 
 def _steps(source: random.Random, make: Make, quarter_ms: int) -> dict[int, tuple[int, int]]:

@@ -15,6 +15,7 @@ from simulators.fleet.expected import Expected
 from simulators.fleet.makes import Make
 from simulators.fleet.plan import Counter
 from simulators.mqtt import Record, Voice, busy, poisson
+from simulators.timing import Clock
 
 Due = tuple[int, Callable[[], object]]  # true time in ms, what happens then
 Send = Callable[[str, bytes], object]  # topic, body
@@ -23,6 +24,7 @@ TROUBLE = 0.04  # share of the messages for each kind of trouble
 OFFLINE = 0.15  # share of the counters that are cut off once, for up to a quarter of the time
 MOST_ROUNDS = 5  # that a late message waits
 QUARTER_MS = 900_000
+MOST_HELD_UP_MS = 1_200_000
 SPREAD_MS = 5000  # not all speak in the same second
 
 
@@ -62,6 +64,7 @@ class Speaker:
     span: Span
     expected: Expected
     send: Send
+    clock: Clock
     withheld: bool = False
     _chance: random.Random = field(init=False)
     _packages: int = 0
@@ -116,10 +119,8 @@ class Speaker:
     def _over(self, off_ms: int, period: Record) -> None:
         """A period is over: what is said of it, and of others."""
         record = self._saw(off_ms, *period[:2])
-        refused = self.counter.fault.refused and off_ms
-        if refused:
-            self.expected.refuse(self.counter, *record[2:])
-            self._put(self._tell([record]))
+        if self.counter.fault.refused and off_ms:
+            self._say_in_vain(record, record[1] - off_ms)
             return
         self._count(record)
         if self.withheld and record[2] + record[3]:
@@ -130,6 +131,12 @@ class Speaker:
         else:
             self._block()
             self._say(record)
+
+    def _say_in_vain(self, record: Record, due_ms: int) -> None:
+        """Held up for long it says nothing: what is an hour ahead would be true by then."""
+        if self.clock.now_ms() < due_ms + MOST_HELD_UP_MS:
+            self.expected.refuse(self.counter, *record[2:])
+            self._put(self._tell([record]))
 
     def _count(self, record: Record) -> None:
         if self.counter.make.totals:

@@ -22,6 +22,7 @@ from tests.fleet_rig import Centre, Seen
 
 pytestmark = pytest.mark.needs("mosquitto")
 WHOLE = os.environ.get("EVALUATE") == "full"
+DAY_SPEED = 60
 SPEED = 120  # the daemon then takes less than half of one core; docs/evaluation.md
 FAST = 240  # for a fleet of few counters
 
@@ -34,6 +35,7 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 
 def must_be_true(seen: Seen) -> None:
     print(json.dumps(seen.figures, indent=1))
+    assert seen.unread == []
     assert seen.missing == []
     assert seen.differences == []
     assert seen.refused == seen.expected.refused
@@ -46,6 +48,15 @@ def test_an_hour_of_200_counters_comes_to_the_truth(tmp_path: Path, processes: P
     must_be_true(seen)
     assert seen.expected.persons > 40_000
     assert {"axis-02", "milesight-02"} < {counter for counter, _ in seen.refused}
+
+
+@pytest.mark.skipif(not WHOLE, reason="half an hour: make evaluate")
+@pytest.mark.timeout(5400)
+def test_a_day_of_200_counters_comes_to_the_truth(tmp_path: Path, processes: Processes) -> None:
+    centre = Centre(tmp_path, processes, draw(seed=1), "2026-11-27T02:56:00Z", DAY_SPEED)
+    seen = centre.run(hours=24)
+    print(json.dumps([(round(hour, 1), round(mb, 1)) for hour, mb in seen.rss[::30]]))
+    must_be_true(seen)
 
 
 def test_persons_whom_a_counter_forgets_are_found_missing(tmp_path: Path, processes: Processes) -> None:

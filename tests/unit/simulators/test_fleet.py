@@ -95,6 +95,13 @@ def test_a_counter_that_hangs_the_wrong_way_round_is_turned() -> None:
     assert expected.refused == {("xovis-01", "outs"): 5, ("xovis-01", "ins"): 0}
 
 
+class Stopped(Clock):
+    """Nobody is held up."""
+
+    def now_ms(self) -> int:
+        return NOON
+
+
 def spoken(counter: Counter, seed: int, *, withheld: bool = False) -> tuple[Expected, list[bytes], list[int]]:
     """What a Xovis sensor of a fleet says in two hours, and when."""
     expected, bodies, times = expecting(counter), [], []
@@ -106,6 +113,7 @@ def spoken(counter: Counter, seed: int, *, withheld: bool = False) -> tuple[Expe
         span,
         expected,
         lambda _topic, body: bodies.append(body),
+        Stopped(),
         withheld=withheld,
     )
     for at_ms, happen in speaker.life():
