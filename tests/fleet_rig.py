@@ -54,9 +54,6 @@ class Seen:
         settled = [one for one in self.rss if one[0] >= from_hour]
         return statistics.linear_regression(*zip(*settled, strict=True)).slope
 
-    def mean_mb(self, from_hour: float, to_hour: float) -> float:
-        return statistics.fmean(mb for hour, mb in self.rss if from_hour <= hour < to_hour)
-
 
 @dataclass
 class Centre:
@@ -177,8 +174,15 @@ class Centre:
             "persons_refused": sum(fleet.expected.refused.values()),
             "windows_compared": len(self._windows()),
             "latest_by_s_of_the_day": round(fleet.late_ms / 1000),
-            "rss_mb": [round(mb, 1) for mb in (self._rss[0][1], self._rss[-1][1])],
+            "rss_mb_by_hour": self._by_hour(),
         }
+
+    def _by_hour(self) -> list[float]:
+        """The first that was seen in each hour, and the last of all."""
+        hours: dict[int, float] = {}
+        for hour, mb in self._rss:
+            hours.setdefault(int(hour), mb)
+        return [round(mb, 1) for mb in (*hours.values(), self._rss[-1][1])]
 
     def _telegrams(self) -> dict[str, int]:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.page}/metrics", timeout=10) as answer:
