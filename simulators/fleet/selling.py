@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 from simulators.fleet.expected import Expected
 from simulators.fleet.plan import Till, Way
 from simulators.fleet.speaking import OFFLINE, QUARTER_MS, Due, Send, Span
-from simulators.till import Receipt, interval_file, interval_message, put, receipts_between
+from simulators.receipts import Receipt, put
+from simulators.till import interval_file, interval_message, receipts_between
 
 TROUBLE = 0.1
 CORRECTED_AFTER_MS = 600_000
