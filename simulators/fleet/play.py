@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -46,7 +47,7 @@ class Fleet:
     expected: Expected = field(init=False)
     _span: Span = field(init=False)
     _stack: ExitStack = field(default_factory=ExitStack)
-    _posters: list[Poster] = field(default_factory=list)
+    _posters: dict[str, Poster] = field(default_factory=dict)  # by counter or till
 
     def __post_init__(self) -> None:
         self.expected = Expected(Truth(self.plan.zones, SIZE_S))
@@ -96,7 +97,7 @@ class Fleet:
             self.late_ms = max(self.late_ms, -wait_ms)
         last_ms = self.clock.now_ms()
         self._publisher.flush()
-        for poster in self._posters:
+        for poster in self._posters.values():
             poster.flush()
         self.late_ms = max(self.late_ms, self.clock.now_ms() - last_ms)
 
@@ -119,7 +120,10 @@ class Fleet:
 
     def _speaker(self, counter: Counter, voice: Voice) -> Speaker:
         around = self.plan.seed, self._span, self.expected, self._way(counter)
-        return Speaker(counter, voice, *around, self.clock, withheld=counter.id == self.withhold)
+        withheld = counter.id == self.withhold
+        return Speaker(
+            counter, voice, *around, self.clock, partial(self._busy, counter.id), withheld=withheld
+        )
 
     def _seller(self, till: Till) -> Seller:
         send = self._poster(till.id, "shops", "application/json") if till.way is Way.PUSH else self._publish
@@ -132,27 +136,25 @@ class Fleet:
         kind = "application/json"
         if counter.make.driver in ("hikvision", "brickstream"):
             kind = "application/xml"
-        refused = bool(counter.fault.refused)
-        lose = 0.0 if refused or counter.make.name == "milesight" else LOST_ANSWERS
-        return self._poster(counter.id, counter.make.link, kind, lose=lose, at_once=refused)
+        exact = bool(counter.fault.refused) or counter.make.name == "milesight"
+        return self._poster(counter.id, counter.make.link, kind, lose=0.0 if exact else LOST_ANSWERS)
+
+    def _busy(self, counter: str) -> bool:
+        return counter in self._posters and self._posters[counter].busy
 
     def _publish(self, topic: str, body: bytes) -> None:
         self.sent += 1
         self._publisher.publish(topic, body)
 
-    def _poster(
-        self, name: str, link: str, kind: str, lose: float = LOST_ANSWERS, *, at_once: bool = False
-    ) -> Send:
-        """A connection of its own. `at_once`: everything else waits until a body is stored."""
+    def _poster(self, name: str, link: str, kind: str, lose: float = LOST_ANSWERS) -> Send:
+        """A connection of its own, on which one body follows the other."""
         url = f"http://127.0.0.1:{self.around.push}/push/{link}"
         chance = random.Random(f"{self.plan.seed}/{name}/way")
         poster = Poster(url, {"Content-Type": kind}, chance, lose=lose, patience_s=PATIENCE_S)
-        self._posters.append(self._stack.enter_context(poster))
+        self._posters[name] = self._stack.enter_context(poster)
 
         def send(topic: str, body: bytes) -> None:
             self.sent += 1
             poster.publish(topic, body)
-            if at_once:
-                poster.flush()
 
         return send

@@ -56,7 +56,10 @@ def crowd(source: random.Random, make: Make, start_ms: int, length_ms: int) -> t
 
 @dataclass
 class Speaker:
-    """`voice`: how it speaks. `withheld`: it forgets the first period in which somebody came."""
+    """`voice`: how it speaks. `busy`: is something of it still on its way?
+
+    `withheld`: it forgets the first period in which somebody came.
+    """
 
     counter: Counter
     voice: Voice
@@ -65,6 +68,7 @@ class Speaker:
     expected: Expected
     send: Send
     clock: Clock
+    busy: Callable[[], bool] = lambda: False
     withheld: bool = False
     _chance: random.Random = field(init=False)
     _packages: int = 0
@@ -133,8 +137,8 @@ class Speaker:
             self._say(record)
 
     def _say_in_vain(self, record: Record, due_ms: int) -> None:
-        """Held up for long it says nothing: what is an hour ahead would be true by then."""
-        if self.clock.now_ms() < due_ms + MOST_HELD_UP_MS:
+        """Held up it says nothing: what is an hour ahead would be true by then."""
+        if not self.busy() and self.clock.now_ms() < due_ms + MOST_HELD_UP_MS:
             self.expected.refuse(self.counter, *record[2:])
             self._put(self._tell([record]))
 

@@ -22,7 +22,7 @@ from tests.fleet_rig import Centre, Seen
 
 pytestmark = pytest.mark.needs("mosquitto")
 WHOLE = os.environ.get("EVALUATE") == "full"
-DAY_SPEED = 60
+DAY_SPEED = 90  # with room for what else the machine does: a quarter of an hour and a little
 SPEED = 120  # the daemon then takes less than half of one core; docs/evaluation.md
 WARM_H = 6  # by then caches are full: SQLite's pages, statements, topics
 MB_PER_H = 0.5  # the smallest object kept of each telegram (28 bytes of 29 000 an hour) would be 0.8
@@ -52,7 +52,7 @@ def test_an_hour_of_200_counters_comes_to_the_truth(tmp_path: Path, processes: P
     assert {"axis-02", "milesight-02"} < {counter for counter, _ in seen.refused}
 
 
-@pytest.mark.skipif(not WHOLE, reason="half an hour: make evaluate")
+@pytest.mark.skipif(not WHOLE, reason="twenty minutes: make evaluate")
 @pytest.mark.timeout(5400)
 def test_a_day_of_200_counters_comes_to_the_truth(tmp_path: Path, processes: Processes) -> None:
     centre = Centre(tmp_path, processes, draw(seed=1), "2026-11-27T02:56:00Z", DAY_SPEED)
