@@ -20,7 +20,7 @@ from simulators.office import Difference, Ledger, compare, read_truth
 from simulators.processes import Processes, free_port, start_broker
 from tests.fleet_rig import Centre, Seen
 
-pytestmark = pytest.mark.needs("mosquitto")
+pytestmark = [pytest.mark.needs("mosquitto"), pytest.mark.timeout(400)]
 WHOLE = os.environ.get("EVALUATE") == "full"
 DAY_SPEED = 90  # with room for what else the machine does: a quarter of an hour and a little
 SPEED = 120  # the daemon then takes less than half of one core; docs/evaluation.md
@@ -70,9 +70,8 @@ def test_persons_whom_a_counter_forgets_are_found_missing(tmp_path: Path, proces
     seen = centre.run(hours=0.25)
     (forgetful,) = [counter for counter in plan.counters if counter.id == "xovis-push-01"]
     assert {one.window[0] for one in seen.differences} == {forgetful.zone}
-    assert (
-        sum(one.truth - one.office for one in seen.differences) == sum(seen.expected.forgotten.values()) > 0
-    )
+    lost = sum(one.truth - one.office for one in seen.differences)
+    assert lost == sum(seen.expected.forgotten.values()) > 0
     assert seen.balanced  # what never came is nobody's fault here
 
 
