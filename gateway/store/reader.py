@@ -15,6 +15,7 @@ from gateway.errors import StoreError
 from gateway.model import Interval, Role, TimeQuality
 from gateway.store import outbox
 from gateway.store.aggregates import FLAGS
+from gateway.store.batch import REPLACED
 from gateway.store.books import books
 from gateway.store.coverage import gaps
 from gateway.store.memory import Line, Memory, Plans, Zone
@@ -144,6 +145,7 @@ class Reader:
             returns=returns,
             amount_minor=amount,
             refused=refused,
+            replaced=sum(ledger.get((line.id, REPLACED), NOTHING)[:5]),
             resets=resets.get(line.id, {}),
             last_reading_ms=last or None,
             quality=quality,
