@@ -18,7 +18,7 @@ help:
 	@echo "make bench               rates and costs, as figures with the machine named"
 	@echo "make torture             the full kill and power-cut campaigns"
 	@echo "make fuzz                a minute of coverage-guided fuzzing for each driver (SECONDS=60)"
-	@echo "make evaluate            replay of the whole recorded data sets (COUNTER_DATA=folder); do intervals hold the truth?"
+	@echo "make evaluate            a day of 200 counters; whole recorded data sets (COUNTER_DATA=folder); do intervals hold the truth?"
 	@echo "make pictures            draw those of docs/measures.md again (COUNTER_DATA=folder)"
 	@echo "make wheels              are there binary wheels for 64-bit and 32-bit ARM?"
 
@@ -72,7 +72,7 @@ fuzz: $(VENV)/.installed-test
 	$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS))
 
 evaluate: $(VENV)/.installed-test
-	EVALUATE=full $(BIN)/python -m pytest tests/e2e/test_replay.py -v --timeout 3600
+	EVALUATE=full $(BIN)/python -m pytest tests/e2e/test_fleet.py tests/e2e/test_replay.py -v -s --timeout 3600
 	$(BIN)/python -m tests.evaluate.intervals
 
 pictures: $(VENV)/.installed-test

@@ -65,6 +65,12 @@ def _lines(health: Health) -> Iterator[Metric]:
         ("line", "reason"),
         (((line.line, why), n) for line in health.lines for why, n in sorted(line.refused.items())),
     )
+    yield _counter(
+        "footfall_replaced_persons",
+        "Persons in readings of a line that later ones took the place of.",
+        ("line",),
+        (((line.line,), line.replaced) for line in health.lines),
+    )
 
 
 def _links(health: Health) -> Iterator[Metric]:

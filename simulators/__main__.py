@@ -12,6 +12,7 @@ COMMANDS = {  # name → module:attribute (a click command), one line of help
         "simulators.demo:command",
         "The whole show: a centre, the real daemon, truth against head office.",
     ),
+    "fleet": ("simulators.fleet.command:command", "200 counters of ten families and 20 tills."),
     "http": ("simulators.http:command", "Counters that push over HTTP."),
     "mall": ("simulators.mall:command", "A seeded shopping centre that knows the truth."),
     "mqtt": ("simulators.mqtt:command", "Counters that publish over MQTT."),

@@ -79,6 +79,11 @@ class Poster:
             self._unsettled += 1
         self._waiting.put((topic, payload), timeout=self._patience_s)
 
+    @property
+    def busy(self) -> bool:
+        """Is a package not stored yet?"""
+        return self._unsettled > 0
+
     def flush(self) -> None:
         with self._settled:
             if not self._settled.wait_for(lambda: self._unsettled == 0, self._patience_s):

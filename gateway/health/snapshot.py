@@ -97,6 +97,7 @@ class LineHealth:
     passes: int
     sales: int
     refused: Mapping[str, int]  # reason → persons
+    replaced: int = 0  # persons in readings that later ones took the place of
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,7 +251,16 @@ class HealthSource:
 
 def _line(line: LineTotals) -> LineHealth:
     ref = line.counter if line.line == "main" else f"{line.counter}/{line.line}"
-    return LineHealth(ref, line.till, line.ins, line.outs, line.passes, line.sales, dict(line.refused))
+    return LineHealth(
+        line=ref,
+        till=line.till,
+        ins=line.ins,
+        outs=line.outs,
+        passes=line.passes,
+        sales=line.sales,
+        refused=dict(line.refused),
+        replaced=line.replaced,
+    )
 
 
 def audit_json(books: Books) -> dict[str, Any]:

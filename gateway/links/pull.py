@@ -23,7 +23,6 @@ from gateway.model import Damaged, Item, Stamp
 RECALL_SHARE = 5  # the n-th part of the hour's requests may go into what was missed
 RECALL_PAUSE_S = 1.0  # between two questions to a memory, whatever the budget
 LOOK_S = 30.0  # from one look for gaps to the next
-MAX_SEEN = 4096  # answers of which we know when they were last new
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ class Told:
     items: list[Item] = field(default_factory=list)
     answered: bool = False
     error: str = ""  # the address was lost on the way
-    asked: int = 0
+    asked: list[bytes] = field(default_factory=list)  # questions
     new: dict[bytes, dict[str, str]] = field(default_factory=dict)  # question → what makes it conditional
 
 
@@ -82,7 +81,7 @@ class PullLink:
         self._asked = [source for source in sources if hasattr(source.driver, "poll")]
         self._turns: Turns[Pull] | None = None
         self._look_at = 0.0
-        self._seen: dict[tuple[int, bytes], dict[str, str]] = {}
+        self._seen: dict[int, dict[bytes, dict[str, str]]] = {}  # source → last questions → answer
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns when `stop` is set; every failure in between is retried with back-off."""
@@ -155,7 +154,7 @@ class PullLink:
         return told
 
     async def _ask(self, fetcher: Fetcher, fetch: Fetch, known: Mapping[str, str], told: Told) -> Response:
-        told.asked += 1
+        told.asked.append(fetch.line)
         try:
             response = await fetcher.fetch(fetch, known)
         except LinkError as error:  # what was told before is still delivered
@@ -167,15 +166,13 @@ class PullLink:
         return response
 
     def _known(self, source: Source, fetch: Fetch) -> Mapping[str, str]:
-        return self._seen.get((id(source), fetch.line), {})
+        return self._seen.get(id(source), {}).get(fetch.line, {})
 
     def _deliver(self, source: Source, told: Told) -> None:
         """What came damaged is asked for again, whether it has changed or not."""
         if not any(isinstance(item, Damaged) for item in told.items):
-            for line, conditions in told.new.items():
-                self._seen[id(source), line] = conditions
-        while len(self._seen) > MAX_SEEN:
-            del self._seen[next(iter(self._seen))]
+            before = self._seen.get(id(source), {})
+            self._seen[id(source)] = {line: told.new.get(line, before.get(line, {})) for line in told.asked}
         if told.items:
             self._ingest.deliver(self.id, source, told.items, self._clock.stamp())
 
@@ -211,7 +208,7 @@ class PullLink:
         loop = asyncio.get_running_loop()
         await self._ingest.wait_room()
         told = await self._hear(fetcher, piece.driver.recall(piece.start_ms, piece.end_ms))
-        for _ in range(told.asked):
+        for _ in told.asked:
             self._spare.spend(loop.time())
         self._spare.rest(loop.time(), RECALL_PAUSE_S)
         self._backfill.settle(piece, loop.time(), answered=told.answered and not told.error)

@@ -93,7 +93,7 @@ def instant_ms(at_ms: int) -> str:
     return f"{instant(at_ms)[:-1]}.{at_ms % 1000:03d}Z"
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)  # the text names revisions too: late counts make it another for each window
 def roles(lines: str) -> frozenset[str]:
     """Which roles a zone had in this window."""
     return frozenset(role for _line, _revision, _sign, role in json.loads(lines))

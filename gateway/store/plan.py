@@ -220,7 +220,10 @@ class DaySum:
 
 @dataclass(frozen=True, slots=True)
 class LineTotals:
-    """Everything ever counted on a line; replacing never lowers it. `refused`: reason → persons."""
+    """Everything ever counted on a line; replacing never lowers it.
+
+    `refused`: reason → persons. `replaced`: persons (receipts) in readings that later ones took the place of.
+    """
 
     counter: str
     line: str
@@ -232,6 +235,7 @@ class LineTotals:
     returns: int
     amount_minor: int
     refused: Mapping[str, int]
+    replaced: int
     resets: Mapping[str, int]
     last_reading_ms: int | None
     quality: str

@@ -17,6 +17,7 @@ from gateway.learning import Learnt
 from gateway.measures.calibrated import Calibrated
 from gateway.model import Entry, EntryKind, Interval, TimeQuality
 from gateway.store import calibrating, entries, outbox
+from gateway.store.batch import REPLACED
 from gateway.store.books import books
 from gateway.store.corrections import kept
 from gateway.store.coverage import gaps, watched_ms
@@ -163,6 +164,7 @@ class Reader:
             returns=returns,
             amount_minor=amount,
             refused=refused,
+            replaced=sum(ledger.get((line.id, REPLACED), NOTHING)[:5]),
             resets=resets.get(line.id, {}),
             last_reading_ms=last or None,
             quality=quality,

@@ -35,7 +35,8 @@ from gateway.store.plan import (
 from gateway.store.readings import book_delta, book_event
 
 FUTURE_MS = 120_000  # a device's clock may be this far ahead
-RESULT_OF = {"future": "future", "ancient": "ancient", "sanity": "damaged"}  # of a telegram refused whole
+# of a telegram refused whole
+RESULT_OF = {"future": "future", "ancient": "ancient", "too_late": "ancient", "sanity": "damaged"}
 TIMELESS_ADD = "INSERT OR IGNORE INTO timeless VALUES (?,?,?,?)"
 ADOPT = "INSERT OR REPLACE INTO adopted VALUES (?,?,?)"
 GATEWAY_RANK = TimeQuality.GATEWAY.rank

@@ -19,6 +19,7 @@ from drivers.viametrix.family import FAMILY, ViametrixOptions
 from gateway import app, config
 from gateway.driver import Device, Kind, Message
 from gateway.errors import ConfigurationError
+from gateway.links.pull import PullLink
 from gateway.model import Crossings, Item
 from simulators.portal import Faults, Portal, seeded
 from tests.daemon_rig import Ahead, Same, make_impatient
@@ -187,6 +188,21 @@ async def test_nothing_new_is_answered_304_and_stored_once(
         assert daemon.links[0].state.telegrams["damaged"] == 0
         assert len(told(daemon)) == 1
     assert sum(line.startswith("200 /counters") for line in portal.asked) == 2
+
+
+async def test_questions_of_the_past_are_not_kept_in_mind(
+    tmp_path: Path, portal: Portal, clock: Ahead
+) -> None:
+    """Each interval makes another question: a box that runs for years must not remember them all."""
+    async with counting(tmp_path, portal, clock) as daemon:
+        (link,) = [link for link in daemon.links if isinstance(link, PullLink)]
+        for _ in range(6):
+            portal.asked.clear()
+            await until(lambda: len(portal.asked) > 4)
+            clock.ahead_ms += STEP
+        assert sum(len(questions) for questions in link._seen.values()) == 2
+        asked = len(portal.asked)
+        await until(lambda: [line for line in portal.asked[asked:] if line.startswith("304")])
 
 
 async def test_a_damaged_answer_is_asked_for_again(tmp_path: Path, portal: Portal, clock: Ahead) -> None:

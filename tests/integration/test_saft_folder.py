@@ -9,11 +9,14 @@ from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import aiohttp
+
 from gateway import app, config
 from gateway.clock import Clock
 from simulators.receipts import Receipt, put
 from simulators.saft import Exported, audit_file
 from tests import patience
+from tests.daemon_rig import push_url
 
 until = partial(patience.until, look_s=0.02)
 OSLO = ZoneInfo("Europe/Oslo")
@@ -96,9 +99,12 @@ async def test_exports_that_overlap_count_each_receipt_once_also_over_a_restart(
             for hour in hours:
                 shop.export(shop.sell(hour))
                 await shop.put_away()
+            first = min((shop.folder / "archive").iterdir())
+            put(shop.folder, f"again-{hours[0]}.xml", first.read_bytes())
+            await shop.put_away()
             assert told(daemon) == shop.truth
             assert daemon.reader.books().balanced
-    assert len(list((shop.folder / "archive").iterdir())) == shop.registers.written > 10
+    assert len(list((shop.folder / "archive").iterdir())) == shop.registers.written + 2
     assert not (shop.folder / "refused").exists()
 
 
@@ -144,9 +150,31 @@ async def test_a_document_type_is_set_aside_unread(tmp_path: Path) -> None:
         assert "damaged (syntax)" in (shop.folder / "refused" / "export.xml.why").read_text()
 
 
+async def test_an_export_may_be_pushed_as_well(tmp_path: Path) -> None:
+    """With the same keys: what came in the file already counts nobody twice."""
+    shop = Shop(tmp_path)
+    sold = [one for one in shop.sell(0) if one.till == "1"]
+    async with shop.open():
+        put(shop.folder, "export.xml", audit_file("1", sold, OSLO).encode())
+        await shop.put_away()
+    sold += [one for one in shop.sell(1) if one.till == "1"]
+    over = (
+        'over = "push"\noptions = { auth = "none" }\n[push]\nlisten = "127.0.0.1:0"\nallow = ["127.0.0.1"]\n'
+    )
+    text = shop.config.read_text()
+    start = text.index('over = "folder"')
+    shop.config.write_text(text[:start] + over + text[text.index("[till]") :])
+    async with shop.open() as daemon, aiohttp.ClientSession() as web:
+        await until(lambda: daemon.links[0].state.up)
+        xml = {"Content-Type": "application/xml"}
+        async with web.post(push_url(daemon), data=audit_file("1", sold, OSLO), headers=xml) as answer:
+            assert answer.status == 200
+        assert told(daemon)["pos-1", "sales"] == shop.truth["pos-1", "sales"]
+
+
 async def test_a_register_nobody_configured_is_a_stranger(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     async with shop.open() as daemon:
         put(shop.folder, "export.xml", audit_file("9", [Receipt("9", "1", shop.began_ms, 1)], OSLO).encode())
         await shop.put_away()
-        assert list(daemon.roster.strangers) == [("exports", "9", "main")]
+        assert [(one.link, one.device) for one in daemon.ingest.strangers.told()] == [("exports", "9")]

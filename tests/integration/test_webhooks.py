@@ -219,4 +219,4 @@ async def test_a_location_nobody_configured_is_a_stranger_and_not_sent_for_ever(
         sold = [Receipt("pos-77", "r-1", Clock("always").wall_ms() - 60_000, 100)]
         await play(daemon, "shopify", sold, trouble=0.0)
         assert told(daemon) == {}
-        assert list(daemon.roster.strangers) == [("shop", "77", "main")]
+        assert [(one.link, one.device) for one in daemon.ingest.strangers.told()] == [("shop", "77")]

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.saft import codec
@@ -117,6 +117,7 @@ def test_the_hour_that_autumn_repeats_is_the_later_one_unless_that_is_still_to_c
     assert early.key == late.key
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(EXAMPLE)))
 def test_a_file_that_is_cut_counts_what_was_whole(cut: int) -> None:
     items = decode(EXAMPLE[:cut])

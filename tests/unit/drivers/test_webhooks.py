@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.driver import Device, Family, Message, Site, load_family
@@ -144,6 +144,7 @@ UPDATES = [
 ]
 
 
+@settings(deadline=None)
 @given(st.permutations(UPDATES), st.integers(1, 3))
 def test_the_many_updates_of_one_payment_are_one_sale_in_any_order(updates: list[Any], times: int) -> None:
     """What the books hold is what was last told of each key."""
