@@ -117,7 +117,7 @@ async def gateway(config: Config, clock: Clock) -> AsyncIterator[Gateway]:
         control = ControlServer(config.gateway.data_dir, health, ingest)
         _offer(control, store, pumps, roster, clock)
         amending.offer(control, store, clock, closing.stir)
-        entry = _entry(config, store, reader, roster, clock)
+        entry = _entry(config, store, reader, roster, clock, closing.stir)
         _offer_entries(control, entry[0])
         control.register("discover", partial(_discover, strangers, health))
         control.register_stream("sample", partial(_sample, strangers))
@@ -197,11 +197,12 @@ def _offer(control: ControlServer, store: Store, pumps: Sequence[Pump], roster: 
 
 
 def _entry(
-    config: Config, store: Store, reader: Reader, roster: Roster, clock: Clock
+    config: Config, store: Store, reader: Reader, roster: Roster, clock: Clock, stir: Callable[[], None]
 ) -> tuple[Entries, Findings]:
     """What people may enter, and what it comes to."""
     place = place_of(config.site, config.zone, roster.rules)
-    return Entries(place, store, clock), Findings(reader, place, clock)
+    findings = Findings(reader, place, clock)
+    return Entries(place, store, findings, clock, stir), findings
 
 
 def _offer_entries(control: ControlServer, entries: Entries) -> None:
@@ -218,7 +219,13 @@ def _offer_entries(control: ControlServer, entries: Entries) -> None:
         kind = EntryKind(str(args.get("kind")))
         return await entries.withdraw(kind, str(args.get("id")), str(args.get("by") or ""))
 
+    async def accept(args: Mapping[str, Any]) -> Mapping[str, Any]:
+        body = {name: args[name] for name in ("id", "line", "side", "from") if args.get(name) is not None}
+        kept, new = await entries.accept(body, str(args.get("by") or ""))
+        return {**kept, "new": new}
+
     control.register("enter", enter)
+    control.register("accept", accept)
     control.register("withdraw", withdraw)
 
 

@@ -314,10 +314,11 @@ class Parcel:
 
 
 class EntryKind(StrEnum):
-    """What people enter: a bag seen or not, persons counted by hand, a campaign."""
+    """What people enter: a bag seen or not, persons counted by hand, what tallies say, a campaign."""
 
     TAP = "tap"
     TALLY = "tally"
+    ACCEPTANCE = "acceptance"
     CAMPAIGN = "campaign"
 
 

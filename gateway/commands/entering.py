@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
@@ -24,14 +24,6 @@ def own_id() -> str:
     return uuid.uuid4().hex
 
 
-def who() -> str:
-    """The system's user, for the record."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
-
-
 def fail(error: object) -> NoReturn:
     click.echo(f"counter-gateway: {error}", err=True)
     sys.exit(EXIT_PROBLEM)
@@ -44,7 +36,7 @@ def send(config_path: Path, command: str, args: Mapping[str, Any]) -> Any:
 
     config = load_or_exit(config_path)
     try:
-        [answer] = ask(config.gateway.data_dir, command, {**args, "by": who()})
+        [answer] = ask(config.gateway.data_dir, command, {**args, "for": os.environ.get("SUDO_USER")})
     except GatewayError as error:
         fail(error)
     return answer

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from gateway.commands import config_option, load_or_exit
-from gateway.commands.entering import enter, fail, findings, own_id, tell, withdraw
+from gateway.commands.entering import enter, fail, findings, own_id, send, tell, withdraw
 
 SIDES = ("ins", "outs", "passes")
 WHY = {
@@ -93,6 +93,20 @@ def _digest(content: str) -> str:
 def remove(config_path: Path, id_: str) -> None:
     """A tally that was wrong no longer counts; it stays to be seen. Needs the daemon."""
     withdraw(config_path, "tally", id_)
+
+
+@command.command()
+@config_option
+@click.argument("line")
+@click.option("--side", type=click.Choice(["in", "out", "passes"]), required=True)
+@click.option("--from", "start", help="Since when; default: from the next window on.")
+@click.option("--id", "id_", default=own_id, help="An id of your own: the same again is the same acceptance.")
+def accept(config_path: Path, line: str, side: str, start: str | None, id_: str) -> None:
+    """Put the factor that the tallies of LINE give in force. Needs the daemon."""
+    body = {"id": id_, "line": line, "side": side, "from": start}
+    kept = send(config_path, "accept", body)
+    factor, since = f"{kept['factor']:.4f}", kept["from"]
+    click.echo(f"{line} {side} × {factor} from {since} on, as version {kept['version']}")
 
 
 @command.command()

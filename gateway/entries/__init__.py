@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from gateway.amendments import Correction, LineFactor
 from gateway.calendars import Weeks
-from gateway.entries.bodies import Place, read
+from gateway.entries.bodies import Place, read, read_acceptance, read_correction
 from gateway.entries.findings import Findings
-from gateway.entries.shown import to_json
+from gateway.entries.shown import correction_json, to_json
 from gateway.errors import EntryRefused
-from gateway.model import Entry, EntryKind, LineRule
+from gateway.model import Entry, EntryKind, LineRule, Stamp
 
 __all__ = ("MOST", "Entries", "Findings", "Place", "place_of", "to_json")
 
@@ -27,9 +29,15 @@ class Shelf(Protocol):
 
     async def withdraw(self, kind: EntryKind, id_: str, now_ms: int) -> Entry: ...
 
+    async def correct(self, correction: Correction, now: Stamp) -> Correction: ...
 
-class WallClock(Protocol):
+    async def calibrate(self, factor: LineFactor, now: Stamp) -> LineFactor: ...
+
+
+class Watch(Protocol):
     def wall_ms(self) -> int: ...
+
+    def stamp(self) -> Stamp: ...
 
 
 class Site(Protocol):
@@ -51,19 +59,25 @@ def place_of(site: Site, zones: Iterable[str], rules: Iterable[LineRule]) -> Pla
     return Place(site.timezone, site.day_start_min, frozenset(zones), lines, site.weeks)
 
 
+Kept = tuple[Mapping[str, Any], bool]  # as it is kept, and whether it is new
+SIDES = {"in": "ins", "out": "outs", "passes": "passes"}
+
+
 class Entries:
-    """The way in: checked against the configuration, kept by the store, once for each id."""
+    """The way in: checked against the configuration, kept by the store, once for each id.
 
-    def __init__(self, place: Place, shelf: Shelf, clock: WallClock) -> None:
-        self._place, self._shelf, self._clock = place, shelf, clock
+    `stir`: windows are to be restated now. Every method raises EntryRefused (a sentence that names the key),
+    EntryConflict and StoreError.
+    """
 
-    async def enter(
-        self, kind: EntryKind, bodies: Sequence[Any], by: str = ""
-    ) -> list[tuple[Mapping[str, Any], bool]]:
-        """All of them or none; each as it is kept, and whether it is new.
+    def __init__(
+        self, place: Place, shelf: Shelf, findings: Findings, clock: Watch, stir: Callable[[], None]
+    ) -> None:
+        self._place, self._shelf, self._findings = place, shelf, findings
+        self._clock, self._stir = clock, stir
 
-        Raises EntryRefused (a sentence that names the key), EntryConflict, StoreError.
-        """
+    async def enter(self, kind: EntryKind, bodies: Sequence[Any], by: str = "") -> list[Kept]:
+        """Taps, tallies or campaigns: all of them or none."""
         if not 0 < len(bodies) <= MOST:
             raise EntryRefused(f"between 1 and {MOST} entries at once, not {len(bodies)}")
         now_ms = self._clock.wall_ms()
@@ -75,7 +89,40 @@ class Entries:
         return [(to_json(entry), new) for entry, new in kept]
 
     async def withdraw(self, kind: EntryKind, id_: str, by: str = "") -> Mapping[str, Any]:
-        """It no longer counts. Raises EntryRefused."""
+        """It no longer counts."""
         entry = await self._shelf.withdraw(kind, id_, self._clock.wall_ms())
         log.info("%s %s withdrawn by %s", kind, id_, by or "?")
         return to_json(entry)
+
+    async def correct(self, body: Any, by: str = "") -> Kept:
+        """What really crossed a line stands in the place of what was counted."""
+        now = self._clock.stamp()
+        made = await self._shelf.correct(read_correction(body, self._place, by), now)
+        self._stir()
+        return correction_json(made), made.made_ms == now.wall_ms
+
+    async def accept(self, body: Any, by: str = "") -> Kept:
+        """What the tallies of one side say is in force from now on, as a calibration with a version."""
+        given, from_ms = read_acceptance(body, self._place)
+        for known in await asyncio.to_thread(self._findings.acceptances, given.line):
+            if known.id == given.id:
+                return to_json(known), False
+        tallies = await asyncio.to_thread(self._findings.tallies, given.line)
+        told = tallies["sides"][SIDES[given.side]]
+        if told["factor"] is None:
+            raise EntryRefused(f"side: tallies of {given.line} {given.side} give no factor: {told['why']}")
+        source, by = f"{told['tallies']} tallies, accepted as {given.id}", given.by or by
+        wanted = LineFactor(given.line, given.side, told["factor"], told["s_k"], from_ms, source, by)
+        factor = await self._shelf.calibrate(wanted, self._clock.stamp())
+        self._stir()
+        return await self._accepted(given.id, factor, told)
+
+    async def _accepted(self, id_: str, factor: LineFactor, told: Mapping[str, Any]) -> Kept:
+        content = {"side": factor.side, "factor": factor.factor, "error": factor.error}
+        content |= {"version": factor.version, "tallies": told["tallies"]}
+        from_ms, now_ms = factor.from_ms or 0, self._clock.wall_ms()
+        span = (from_ms, from_ms + 1)
+        entry = Entry(EntryKind.ACCEPTANCE, id_, factor.line, *span, content, factor.by, now_ms)
+        [(kept, new)] = await self._shelf.enter([entry])
+        log.info("calibration %d of %s accepted by %s", factor.version, factor.line, factor.by or "?")
+        return to_json(kept), new

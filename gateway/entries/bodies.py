@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from gateway.amendments import Correction
 from gateway.calendars import ISO, Weeks
 from gateway.config.wording import hint, sentences, shown
 from gateway.errors import EntryRefused
@@ -88,6 +89,24 @@ class Tally(Span):
         return self
 
 
+class Correcting(Span):
+    """What really crossed a line; a side that is not given stays as it was counted."""
+
+    line: str
+    reason: str = Field(min_length=1, max_length=500)
+    ins: Persons | None = None
+    outs: Persons | None = None
+    passes: Persons | None = None
+
+
+class Acceptance(Body):
+    """What the tallies of one side of a line say shall hold, from an instant or from the next window on."""
+
+    line: str
+    side: Literal["in", "out", "passes"]
+    from_: When | None = Field(None, alias="from")
+
+
 class Campaign(Span):
     """What was done in some zones, why, and what it was meant to bring."""
 
@@ -98,6 +117,7 @@ class Campaign(Span):
     goal: float | None = Field(None, gt=-1, lt=10)
 
 
+Given = TypeVar("Given", bound=Body)
 BODIES: dict[EntryKind, type[Body]] = {
     EntryKind.TAP: Tap,
     EntryKind.TALLY: Tally,
@@ -107,13 +127,7 @@ BODIES: dict[EntryKind, type[Body]] = {
 
 def read(kind: EntryKind, body: Any, place: Place, now_ms: int, by: str = "") -> Entry:
     """The entry of one body. `by` when the body does not say who. Raises EntryRefused."""
-    if not isinstance(body, Mapping):
-        raise EntryRefused(f"must be an object, not {shown(body)}")
-    model = BODIES[kind]
-    try:
-        given = model.model_validate(dict(body))
-    except ValidationError as error:
-        raise EntryRefused("; ".join(_named(*fault) for fault in sentences(model, error))) from None
+    given = checked(BODIES[kind], body)
     by = given.by or by
     if isinstance(given, Tap):
         return _tap(given, place, now_ms, by)
@@ -121,6 +135,31 @@ def read(kind: EntryKind, body: Any, place: Place, now_ms: int, by: str = "") ->
         return _tally(given, place, now_ms, by)
     assert isinstance(given, Campaign)  # noqa: S101  the table above has these three
     return _campaign(given, place, now_ms, by)
+
+
+def read_correction(body: Any, place: Place, by: str = "") -> Correction:
+    """As it came over HTTP; what is wrong with it beyond its form the store says. Raises EntryRefused."""
+    given = checked(Correcting, body)
+    span = _instant_ms(given.from_, place), _instant_ms(given.to, place)
+    sides = (given.ins, given.outs, given.passes)
+    return Correction(given.id, given.line, *span, *sides, reason=given.reason, by=given.by or by)
+
+
+def read_acceptance(body: Any, place: Place) -> tuple[Acceptance, int | None]:
+    """(the body, from when in ms). Raises EntryRefused."""
+    given = checked(Acceptance, body)
+    _known("line", given.line, place.lines)
+    return given, None if given.from_ is None else _instant_ms(given.from_, place)
+
+
+def checked(model: type[Given], body: Any) -> Given:
+    """The body in its form. Raises EntryRefused."""
+    if not isinstance(body, Mapping):
+        raise EntryRefused(f"must be an object, not {shown(body)}")
+    try:
+        return model.model_validate(dict(body))
+    except ValidationError as error:
+        raise EntryRefused("; ".join(_named(*fault) for fault in sentences(model, error))) from None
 
 
 def _named(key: tuple[str, ...], sentence: str) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Protocol
 
+from gateway.amendments import Correction
 from gateway.config.wording import hint, shown
 from gateway.entries.bodies import Place
-from gateway.entries.shown import to_json
+from gateway.entries.shown import correction_json, to_json
 from gateway.errors import EntryRefused
 from gateway.items import rfc3339
 from gateway.measures.calibration import Tally, calibrate
@@ -29,6 +30,8 @@ class Counts(Days, Protocol):
     ) -> Sequence[Entry]: ...
 
     def taps(self, from_ms: int, to_ms: int) -> Mapping[str, tuple[int, int]]: ...
+
+    def corrections(self) -> Sequence[Correction]: ...
 
     def counted(self, counter: str, line: str, from_ms: int, to_ms: int) -> tuple[int, int, int] | None: ...
 
@@ -65,6 +68,17 @@ class Findings:
         row = to_json(tally)
         row["counted"] = None if counted is None else dict(zip(SIDES, counted, strict=True))
         return row
+
+    def acceptances(self, line: str | None = None) -> Sequence[Entry]:
+        """Calibrations that were accepted from tallies."""
+        return self._counts.entries(EntryKind.ACCEPTANCE, line)
+
+    def amendments(self) -> Mapping[str, Any]:
+        """Corrections, undone ones too, and what was accepted."""
+        return {
+            "corrections": [correction_json(one) for one in self._counts.corrections()],
+            "acceptances": [to_json(one) for one in self.acceptances()],
+        }
 
     def report(self, campaign: str) -> Mapping[str, Any]:
         """Whether a campaign shows."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from aiohttp import web
@@ -30,6 +31,10 @@ class Desk(Protocol):
         """Each as it is kept, and whether it is new. Raises EntryRefused, EntryConflict, StoreError."""
         ...
 
+    async def correct(self, body: Any, by: str = "") -> tuple[Mapping[str, Any], bool]: ...
+
+    async def accept(self, body: Any, by: str = "") -> tuple[Mapping[str, Any], bool]: ...
+
 
 class Told(Protocol):
     """Who tells what entries come to; `gateway.entries.Findings` is one."""
@@ -39,6 +44,8 @@ class Told(Protocol):
     def tallies(self, line: str) -> Mapping[str, Any]: ...
 
     def campaigns(self) -> Mapping[str, Any]: ...
+
+    def amendments(self) -> Mapping[str, Any]: ...
 
     def report(self, campaign: str) -> Mapping[str, Any]: ...
 
@@ -51,7 +58,11 @@ Entry: TypeAlias = tuple[Desk, Told]
 def routes(desk: Desk, told: Told) -> list[web.RouteDef]:
     """POST and GET of what can be entered."""
     return [
-        *(web.post(f"/api/v1/{path}", _entering(desk, kind)) for path, kind in PATHS.items()),
+        *(web.post(f"/api/v1/{path}", _entering(partial(desk.enter, kind))) for path, kind in PATHS.items()),
+        web.post("/api/v1/corrections", _entering(partial(_alone, desk.correct))),
+        web.post("/api/v1/acceptances", _entering(partial(_alone, desk.accept))),
+        web.get("/api/v1/corrections", _telling(lambda _query: _part(told, "corrections"))),
+        web.get("/api/v1/acceptances", _telling(lambda _query: _part(told, "acceptances"))),
         web.get("/api/v1/taps", _telling(lambda query: told.taps(*_survey(query)))),
         web.get("/api/v1/tallies", _telling(lambda query: told.tallies(query.get("line", "")))),
         web.get("/api/v1/campaigns", _telling(lambda _query: told.campaigns())),
@@ -60,12 +71,16 @@ def routes(desk: Desk, told: Told) -> list[web.RouteDef]:
     ]
 
 
-def _entering(desk: Desk, kind: EntryKind) -> access.Answer:
+Enter = Callable[[Sequence[Any]], Awaitable[Sequence[tuple[Mapping[str, Any], bool]]]]
+One = Callable[[Any], Awaitable[tuple[Mapping[str, Any], bool]]]
+
+
+def _entering(enter: Enter) -> access.Answer:
     async def answer(request: web.Request) -> web.StreamResponse:
         body = await _json(request)
         several = isinstance(body, list)
         try:
-            kept = await desk.enter(kind, body if several else [body])
+            kept = await enter(body if several else [body])
         except EntryConflict as error:
             raise web.HTTPConflict(text=str(error)) from None
         except EntryRefused as error:
@@ -77,6 +92,17 @@ def _entering(desk: Desk, kind: EntryKind) -> access.Answer:
         return web.json_response(shown if several else shown[0], status=status)
 
     return answer
+
+
+async def _alone(one: One, bodies: Sequence[Any]) -> Sequence[tuple[Mapping[str, Any], bool]]:
+    """What restates windows is entered one by one."""
+    if len(bodies) != 1:
+        raise EntryRefused("one at a time")
+    return [await one(bodies[0])]
+
+
+def _part(told: Told, name: str) -> Mapping[str, Any]:
+    return {name: told.amendments()[name]}
 
 
 async def _json(request: web.Request) -> Any:

@@ -27,6 +27,8 @@ _PATHS = {
     "/api/v1/taps": ("the bag rate of a zone's survey", "application/json"),
     "/api/v1/tallies": ("a line's tallies beside what its counter counted", "application/json"),
     "/api/v1/campaigns": ("campaigns that were entered", "application/json"),
+    "/api/v1/corrections": ("corrections that were entered, undone ones too", "application/json"),
+    "/api/v1/acceptances": ("calibrations that were accepted from tallies", "application/json"),
     "/api/v1/campaigns/{id}": ("whether a campaign shows", "application/json"),
     "/api/v1/growth": ("like-for-like growth of a zone's doors", "application/json"),
     "/api/openapi.json": ("this document", "application/json"),
@@ -50,6 +52,23 @@ _ENTERED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         "persons counted by hand at a line",
         {"line": {"type": "string"}, **_SPAN, "ins": _COUNT, "outs": _COUNT, "passes": _COUNT},
         ("line", "from", "to"),
+    ),
+    "/api/v1/corrections": (
+        "what really crossed a line, in place of what was counted",
+        {
+            "line": {"type": "string"},
+            **_SPAN,
+            "ins": _COUNT,
+            "outs": _COUNT,
+            "passes": _COUNT,
+            "reason": {"type": "string", "minLength": 1},
+        },
+        ("line", "from", "to", "reason"),
+    ),
+    "/api/v1/acceptances": (
+        "that what a line's tallies say shall hold, as a calibration",
+        {"line": {"type": "string"}, "side": {"enum": ["in", "out", "passes"]}, "from": _TIME},
+        ("line", "side"),
     ),
     "/api/v1/campaigns": (
         "what was done in some zones and why",

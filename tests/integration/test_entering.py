@@ -16,6 +16,7 @@ from gateway.__main__ import main
 from gateway.config import load
 from gateway.model import Booking, Crossings, Parcel
 from tests.daemon_rig import Ahead
+from tests.patience import SOON_S
 
 CONFIG = """
 [gateway]
@@ -26,10 +27,13 @@ id = "here"
 timezone = "Europe/Oslo"
 [http]
 listen = "127.0.0.1:{port}"
+[push]
+listen = "127.0.0.1:0"
+allow = ["127.0.0.0/8"]
 [link]
-bus = {{ over = "tcp", options = {{ host = "127.0.0.1", port = 1 }} }}
+lan = {{ over = "push", options = {{ auth = "none" }} }}
 [counter]
-door = {{ link = "bus", driver = "lines", basis = "delta", expect_s = 3600, pattern = "in (?P<ins>\\\\d+)" }}
+door = {{ link = "lan", driver = "axis" }}
 [zone]
 shop-05 = {{ kind = "store", entrances = ["door"] }}
 """
@@ -161,6 +165,60 @@ async def test_tallies_stand_beside_what_was_counted_and_come_to_a_factor(desk: 
     assert (side["factor"], side["standard_error"]) == (1.051724, 0.009718)
     code, output = await desk.told("tally", "report", "door")
     assert (code, "factor 1.0517 (1.0267 to 1.0767)" in output) == (0, True), output
+
+
+async def tallied(desk: Desk) -> None:
+    """The worked example of metrics, section 9, by HTTP."""
+    for n, (manual, seen) in enumerate(
+        zip((118, 205, 97, 164, 143, 188), (112, 197, 95, 151, 139, 176), strict=True)
+    ):
+        start, end = await desk.count(seen, 600 - 20 * n, 15)
+        body = {"id": f"t{n}", "line": "door", "from": start, "to": end, "ins": manual}
+        assert (await desk.post("tallies", body))[0] == 201
+
+
+async def test_what_the_tallies_say_is_accepted_and_calibrates_the_door(desk: Desk) -> None:
+    await tallied(desk)
+    acceptance = {"id": "a-1", "line": "door", "side": "in", "by": "north team"}
+    status, kept = await desk.post("acceptances", acceptance)
+    assert (status, kept["factor"], kept["version"], kept["tallies"]) == (201, 1.051724, 1, 6)
+    assert (await desk.post("acceptances", acceptance)) == (200, kept)
+    [calibration] = desk.daemon.store.reader().calibrations()
+    assert (calibration.line, calibration.side, calibration.factor) == ("door", "in", 1.051724)
+    assert calibration.by == "north team"
+    assert "6 tallies" in calibration.source
+    code, output = await desk.told("tally", "accept", "door", "--side", "in")
+    assert (code, "as version 1" in output) == (0, True), output
+    assert len((await desk.get("acceptances"))[1]["acceptances"]) == 2
+
+
+async def test_too_few_tallies_are_not_accepted(desk: Desk) -> None:
+    status, problem = await desk.post("acceptances", {"id": "a", "line": "door", "side": "in"})
+    assert (status, "no_history" in problem["detail"]) == (422, True)
+    status, problem = await desk.post("acceptances", {"id": "a", "line": "door", "side": "ins"})
+    assert (status, "side: must be one of" in problem["detail"]) == (422, True)
+
+
+async def test_a_correction_by_http_restates_its_windows_once(desk: Desk) -> None:
+    start, end = await desk.count(40, 60, 15)
+    body = {"id": "c-1", "line": "door", "from": start, "to": end, "ins": 55, "reason": "counted by hand"}
+    status, kept = await desk.post("corrections", body)
+    assert (status, kept["ins"], kept["reason"]) == (201, 55, "counted by hand")
+    assert (await desk.post("corrections", body))[0] == 200
+    status, problem = await desk.post("corrections", {**body, "ins": 56})
+    assert (status, "c-1" in problem["detail"]) == (409, True)
+    assert [one["id"] for one in (await desk.get("corrections"))[1]["corrections"]] == ["c-1"]
+    async with asyncio.timeout(SOON_S):
+        while (await desk.get("live"))[1]["zones"][0]["ins"] != 55:
+            await asyncio.sleep(0.1)
+
+
+async def test_a_correction_without_a_reason_is_refused(desk: Desk) -> None:
+    start, end = await desk.count(40, 60, 15)
+    body = {"id": "c", "line": "door", "from": start, "to": end, "ins": 55}
+    assert "reason: missing" in (await desk.post("corrections", body))[1]["detail"]
+    status, problem = await desk.post("corrections", [{**body, "reason": "x"}] * 2)
+    assert (status, problem["detail"]) == (422, "one at a time")
 
 
 async def test_a_tally_of_a_time_nobody_watched_is_no_evidence(desk: Desk) -> None:

@@ -43,6 +43,15 @@ class FakeEntry:
     ) -> Sequence[tuple[Mapping[str, Any], bool]]:
         return []
 
+    async def correct(self, body: Any, by: str = "") -> tuple[Mapping[str, Any], bool]:
+        return {}, False
+
+    async def accept(self, body: Any, by: str = "") -> tuple[Mapping[str, Any], bool]:
+        return {}, False
+
+    def amendments(self) -> Mapping[str, Any]:
+        return {"corrections": [], "acceptances": []}
+
     def taps(self, zone: str, from_ms: int | None, to_ms: int | None) -> Mapping[str, Any]:
         return {"zone": zone}
 
