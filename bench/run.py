@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from bench.measures import costs  # noqa: E402 - beside this file
+from bench.snapshot import costs as live_costs  # noqa: E402
 from tests.torture.rig import BIN, BROKER, free_port, wait_until  # noqa: E402 - the rig lives with the tests
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -306,6 +307,10 @@ def measures(_folder: Path) -> dict[str, object]:
     return costs()
 
 
+def snapshot(_folder: Path) -> dict[str, object]:
+    return live_costs()
+
+
 PARTS: dict[str, Callable[[Path], dict[str, object]]] = {
     "version": version,
     "throughput": throughput,
@@ -314,6 +319,7 @@ PARTS: dict[str, Callable[[Path], dict[str, object]]] = {
     "card": card,
     "idle": idle,
     "measures": measures,
+    "snapshot": snapshot,
     "backlog": backlog,
 }
 
