@@ -1,0 +1,58 @@
+"""Does the day look like another one: the mirror image of itself, or itself an hour earlier or later?
+
+Each hypothesis is scored by how much better it explains where the people are, not how many they are; the
+score of a usual day and that of a day under the hypothesis are added up beside it, so that the place
+between them is a number without a unit. What the profile does not tell apart (a door with as many in as out
+at any hour) cannot be found.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from gateway.quality.detectors import MAX_RING, Detectors
+from gateway.quality.view import View
+
+HOUR_S = 3600
+MAX_LOG_RATIO = 1.5  # one slot cannot decide what a whole day looks like
+ROUNDING = 0.5  # persons, so that empty slots have a ratio too
+
+
+def compare(detectors: Detectors, view: View) -> Detectors:
+    """Add one judged slot to the three comparisons of the day."""
+    if view.both is None:
+        return replace(detectors, ring=())
+    return _shifted(_mirrored(detectors, view), view)
+
+
+def _mirrored(detectors: Detectors, view: View) -> Detectors:
+    if not view.two_sided:
+        return detectors
+    ratio = _log_ratio(view.usual_outs, view.usual_ins)
+    apart = view.usual_ins - view.usual_outs
+    return replace(detectors, mirror=detectors.mirror.add(view.ins - view.outs, apart, -apart, ratio))
+
+
+def _shifted(detectors: Detectors, view: View) -> Detectors:
+    """`early`: the people of now came an hour ago; `late`: the people of an hour ago should come now."""
+    per_hour = max(1, HOUR_S // view.slot.size_s)
+    if per_hour > MAX_RING or HOUR_S % view.slot.size_s:
+        return detectors
+    ring = detectors.ring
+    now = (float(view.total), view.usual)
+    if len(ring) < per_hour:
+        return replace(detectors, ring=(*ring, now))
+    seen, usual = ring[0]
+    ratio = _log_ratio(view.usual, usual)
+    return replace(
+        detectors,
+        early=detectors.early.add(seen, usual, view.usual, ratio),
+        late=detectors.late.add(view.total, view.usual, usual, -ratio),
+        ring=(*ring[1:], now),
+    )
+
+
+def _log_ratio(over: float, under: float) -> float:
+    ratio = math.log((over + ROUNDING) / (under + ROUNDING))
+    return min(max(ratio, -MAX_LOG_RATIO), MAX_LOG_RATIO)
