@@ -34,7 +34,7 @@ from gateway.quality.nouns import SLOT_S, Alarm, Break, DayType, Kind, Rules, Se
 from gateway.quality.slots import Step, step
 from gateway.quality.words import REMEDIES, sentence
 
-NOT_COUNTED = frozenset({Kind.DEAD, Kind.STUCK, Kind.SPIKE})
+NOT_COUNTED = frozenset({Kind.DEAD, Kind.STUCK, Kind.SPIKE_IMPOSSIBLE})
 
 __all__ = [
     "NOT_COUNTED",

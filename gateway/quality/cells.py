@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from gateway.quality import chances
-from gateway.quality.nouns import DayType, Rules
+from gateway.quality.nouns import DayType
 from gateway.quality.packing import Packed
 
 VERSION = 1
+POOL_WEIGHT = 10  # days that the pooled dispersion counts beside a cell's own
 SIDES = 2
 _MOMENTS = len(DayType) * SIDES
 SEEN_NOBODY = 0.5  # persons: what a cell that never saw anybody may still expect over all its days
@@ -43,15 +44,6 @@ class Moments(Packed):
         mean = self.mean + step / n
         return Moments(n, mean, m2 + step * (value - mean))
 
-    def join(self, other: Moments) -> Moments:
-        """As if all values of both had been learned by one."""
-        n = self.n + other.n
-        if not n:
-            return self
-        step = other.mean - self.mean
-        share = other.n / n
-        return Moments(n, self.mean + step * share, self.m2 + other.m2 + step * step * self.n * share)
-
 
 NOTHING = Moments()
 
@@ -64,19 +56,6 @@ class Cell:
 
     def of(self, day: DayType, side: int) -> Moments:
         return self.moments[day * SIDES + side]
-
-    def pooled(self, side: int) -> Moments:
-        """All kinds of day together."""
-        first, second, third = self.moments[side::SIDES]
-        return first.join(second).join(third)
-
-    def known(self, day: DayType, side: int, rules: Rules) -> Moments | None:
-        """The kind of day itself, or all of them while it is young; None while there is nothing to go by."""
-        own = self.of(day, side)
-        if own.n >= rules.warm_cell:
-            return own
-        pooled = self.pooled(side)
-        return pooled if pooled.n >= rules.warm_cell else None
 
     def learn(self, day: DayType, values: tuple[float | None, float | None], memory: int) -> Cell:
         moments = list(self.moments)
@@ -110,8 +89,16 @@ class Expected(NamedTuple):
         return math.sqrt(self.mean + self.mean * self.mean * self.a)
 
 
-def expected(moments: Moments, a: float, factor: float) -> Expected:
-    """What a slot should bring; the line's dispersion is widened by how little the mean itself is known."""
-    mean = max(moments.mean * factor, SEEN_NOBODY / (moments.n + 1))
-    wide = a + (a + 1 / mean) / moments.n
-    return Expected(mean, min(wide, chances.MAX_DISPERSION), moments.n)
+def expected(moments: Moments, pooled: float, factor: float) -> Expected | None:
+    """What a slot should bring, `factor` times its mean; None of a kind of day that was never seen.
+
+    The dispersion is the line's pooled one, or more where the cell's own days say so (Fridays among
+    weekdays), and is widened by how little the mean itself is known.
+    """
+    n = moments.n
+    if not n:
+        return None
+    own = chances.dispersion(moments.mean, moments.variance) if n > 1 else pooled
+    a = max(pooled, (n * own + POOL_WEIGHT * pooled) / (n + POOL_WEIGHT))
+    mean = max(moments.mean * factor, SEEN_NOBODY / (n + 1))
+    return Expected(mean, min(a + (a + 1 / mean) / n, chances.MAX_DISPERSION), n)

@@ -12,17 +12,17 @@ from gateway.quality.detectors import Cusum, Detectors, Level, Likeness, Streaks
 from gateway.quality.judging import ratio_of
 from gateway.quality.nouns import Alarm, Break, Kind, Rules
 from gateway.quality.settle import Finding, settle
-from gateway.quality.slots import UNTAUGHT
 
 DAY_MEMORY = 56  # days behind what is usual
 LEVEL_SHARE = 0.1  # of today in the line's level: ten days
 MAX_LEVEL_STEP = 0.4  # one strange day moves the level by 4 % at most
 MIN_DEVIATION = 0.03  # of a level: no line is steadier than that
-MIN_IMBALANCE_DEVIATION = 0.01
 MAX_Z = 3.0  # a single day says no more than that
 ROUNDING = 0.5  # persons
 FAR, NEAR = 4.0, 2.0  # standard deviations of a line's own imbalance: one day, three days in a row
 AWAY_DAYS = 3
+FEW = 3  # days, before which there is no spread to speak of
+WRONG = frozenset({Kind.DEAD, Kind.ONE_SIDED, Kind.STUCK, Kind.SPIKE_IMPOSSIBLE})  # such a day has no level
 LEARNED_SHARE = 0.75  # of the warm-up must have taught something
 
 
@@ -49,7 +49,7 @@ def level_today(detectors: Detectors, rules: Rules) -> float | None:
     today = detectors.today
     if today.usual < rules.min_day or today.usual < rules.min_day_watched * today.all_usual:
         return None
-    if any(one.kind in UNTAUGHT for one in detectors.opens):
+    if any(one.kind in WRONG for one in detectors.opens):
         return None
     return math.log((today.seen + ROUNDING) / (today.usual + ROUNDING))
 
@@ -57,73 +57,63 @@ def level_today(detectors: Detectors, rules: Rules) -> float | None:
 def end_of_day(detectors: Detectors, day: Day, neighbours: Sequence[float], rules: Rules) -> DayEnd:
     """Judge the day and begin the next; a day that was judged before changes nothing.
 
-    `neighbours`: the levels of the site's other lines, those known; their median is taken, so order is nothing.
+    `neighbours`: the known levels of the site's other lines, in any order: their median is taken.
     """
     if day.end_ms <= detectors.ended_ms:
         return DayEnd(detectors)
     findings: list[Finding] = []
     own = level_today(detectors, rules)
-    after, broken = detectors, None
-    if own is not None:
-        after = _levelled(after, own)
-        if after.level.days > rules.warm_days:
-            gap = own - median(neighbours) if neighbours else own
-            after, broken = _gapped(after, gap, day, bool(neighbours), rules, findings)
-    after = _balanced(after, day, rules, findings)
-    after = _alike(after, day, rules, findings)
-    level = replace(after.level, days=after.level.days + 1)
-    opens, changes = settle(after.opens, findings, day.line, day.start_ms)
-    none = Likeness()
-    after = replace(
-        after,
-        ended_ms=day.end_ms,
-        today=Today(),
-        mirror=none,
-        early=none,
-        late=none,
-        level=level,
-        opens=opens,
-    )
+    after, broken = detectors.copy(), None
+    if own is not None and after.level.days >= rules.warm_days:
+        _follow(after, own)
+        gap = own - median(neighbours) if neighbours else own
+        broken = _gap(after, gap, day, bool(neighbours), rules, findings)
+    _balance(after, day, rules, findings)
+    _look_alike(after, day, rules, findings)
+    after.opens, changes = settle(after.opens, findings, day.line, day.start_ms)
+    after.level = replace(after.level, days=after.level.days + 1)
+    after.today, after.ended_ms = Today(), day.end_ms
+    after.mirror = after.early = after.late = Likeness()
     return DayEnd(after, changes, broken)
 
 
-def _levelled(detectors: Detectors, own: float) -> Detectors:
+def _follow(detectors: Detectors, own: float) -> None:
+    """The slots of the next days are expected at the level of these days."""
     level = detectors.level
     step = min(max(own - level.level, -MAX_LEVEL_STEP), MAX_LEVEL_STEP)
-    return replace(detectors, level=Level(level.days, level.level + LEVEL_SHARE * step))
+    detectors.level = Level(level.days, level.level + LEVEL_SHARE * step)
 
 
-def _gapped(
+def _gap(
     detectors: Detectors, gap: float, day: Day, shared: bool, rules: Rules, findings: list[Finding]
-) -> tuple[Detectors, Break | None]:
-    """The line's level beside its neighbours': does it sink, does it jump?"""
+) -> Break | None:
+    """The line's level beside its neighbours': does it sink, does it jump? Alone, only sinking is judged."""
     usual = detectors.gap
     spread = max(math.sqrt(usual.variance), MIN_DEVIATION)
     away = gap - usual.mean
+    near = min(max(away, -MAX_Z * spread), MAX_Z * spread)
     if usual.n < rules.warm_level_days * LEARNED_SHARE:
-        return replace(detectors, gap=usual.learn(_within(gap, usual, spread), DAY_MEMORY)), None
-    z = min(max(away / spread, -MAX_Z), MAX_Z)
-    loss = detectors.loss.add(-z - rules.loss_k, away, day.start_ms)
+        detectors.gap = usual.learn(gap if usual.n < FEW else usual.mean + near, DAY_MEMORY)
+        return None
     half = math.log(rules.shift_ratio) / 2
-    up = detectors.up.add(away - half, away, day.start_ms)
-    down = detectors.down.add(-away - half, away, day.start_ms)
-    findings.append(_sinking(loss, rules))
+    loss = detectors.loss.add(-near / spread - rules.loss_k, away, day.start_ms, 2 * rules.loss_h)
+    up = detectors.up.add(near - half, away, day.start_ms)
+    down = detectors.down.add(-near - half, away, day.start_ms)
     broken = _broken(up, down, day, rules) if shared else None
-    findings.append(
-        Finding(Kind.LEVEL_SHIFT, broken is not None, broken.since_ms if broken else 0, _change(broken))
-    )
+    findings += [_sinking(loss, rules), _jumped(broken)]
     if broken:
-        moved = Moments(usual.n, usual.mean + math.log(broken.factor), usual.m2)
-        none = Cusum()
-        return replace(detectors, gap=moved, loss=none, up=none, down=none), broken
-    taught = usual if loss.value > rules.loss_h else usual.learn(_within(gap, usual, spread), DAY_MEMORY)
-    return replace(detectors, gap=taught, loss=loss, up=up, down=down), None
+        detectors.gap = Moments(usual.n, usual.mean + math.log(broken.factor), usual.m2)
+        loss = up = down = Cusum()
+    elif loss.value <= rules.loss_h:
+        detectors.gap = usual.learn(usual.mean + near, DAY_MEMORY)
+    detectors.loss, detectors.up, detectors.down = loss, up, down
+    return broken
 
 
-def _within(gap: float, usual: Moments, spread: float) -> float:
-    if usual.n < AWAY_DAYS:
-        return gap
-    return min(max(gap, usual.mean - MAX_Z * spread), usual.mean + MAX_Z * spread)
+def _jumped(broken: Break | None) -> Finding:
+    if broken is None:
+        return Finding(Kind.LEVEL_SHIFT, False, 0)
+    return Finding(Kind.LEVEL_SHIFT, True, broken.since_ms, {"change": broken.factor - 1})
 
 
 def _sinking(loss: Cusum, rules: Rules) -> Finding:
@@ -139,58 +129,59 @@ def _broken(up: Cusum, down: Cusum, day: Day, rules: Rules) -> Break | None:
     return None
 
 
-def _change(broken: Break | None) -> dict[str, float]:
-    return {"change": broken.factor - 1} if broken else {}
-
-
-def _balanced(detectors: Detectors, day: Day, rules: Rules, findings: list[Finding]) -> Detectors:
+def _balance(detectors: Detectors, day: Day, rules: Rules, findings: list[Finding]) -> None:
     """In against out of a closed day, in per cent learned from the line's own days, not from chance."""
-    today = detectors.today
-    two_sided = today.usual_outs > 0 or today.outs > 0
-    if not two_sided or (today.ins + today.outs) < 2 * rules.min_day or not _whole(today, rules):
-        return detectors
-    ratio, usual = ratio_of(today.ins, today.outs), detectors.imbalance
-    known = usual.n >= rules.warm_level_days * LEARNED_SHARE
-    spread = max(math.sqrt(usual.variance), MIN_IMBALANCE_DEVIATION)
-    middle = 0.0 if rules.closed_perimeter else usual.mean
-    spread = 0.0 if rules.closed_perimeter else spread
+    today, usual = detectors.today, detectors.imbalance
+    if not _both_ways(detectors) or today.ins + today.outs < 2 * rules.min_day or not _whole(today, rules):
+        return
+    ratio = ratio_of(today.ins, today.outs)
+    middle, near, far = _limits(usual, rules)
     away = abs(ratio - middle)
-    judged = known or rules.closed_perimeter
-    near = judged and away > max(rules.imbalance_days, NEAR * spread)
-    far = judged and away > max(rules.imbalance_day, FAR * spread)
-    streak = detectors.streaks.imbalance + 1 if near else 0
-    raised = far or streak >= AWAY_DAYS or abs(ratio) > rules.directional_ratio
+    streak = detectors.streaks.imbalance + 1 if away > near else 0
+    raised = away > far or streak >= AWAY_DAYS or abs(ratio) > rules.directional_ratio
     evidence = {"ins": float(today.ins), "outs": float(today.outs), "imbalance": ratio, "usual": middle}
-    findings.append(
-        Finding(Kind.IMBALANCE, True if raised else None if near else False, day.start_ms, evidence)
-    )
-    if not raised or not known:
-        limit = MAX_Z * spread if known and spread else math.inf
-        usual = usual.learn(min(max(ratio, usual.mean - limit), usual.mean + limit), DAY_MEMORY)
-    return replace(detectors, imbalance=usual, streaks=replace(detectors.streaks, imbalance=streak))
+    verdict = True if raised else None if streak else False
+    findings.append(Finding(Kind.IMBALANCE, verdict, day.start_ms, evidence))
+    if not raised:
+        detectors.imbalance = usual.learn(ratio, DAY_MEMORY)
+    detectors.streaks = replace(detectors.streaks, imbalance=streak)
+
+
+def _limits(usual: Moments, rules: Rules) -> tuple[float, float, float]:
+    """Where a day's imbalance should be, and how far from there is far for three days and for one."""
+    if rules.closed_perimeter:
+        return 0.0, rules.imbalance_days, rules.imbalance_day
+    if usual.n < rules.warm_level_days * LEARNED_SHARE:
+        return usual.mean, math.inf, math.inf
+    spread = math.sqrt(usual.variance)
+    return usual.mean, max(rules.imbalance_days, NEAR * spread), max(rules.imbalance_day, FAR * spread)
+
+
+def _both_ways(detectors: Detectors) -> bool:
+    """Whether the line tells directions at all."""
+    return detectors.today.usual_outs > 0 or detectors.today.outs > 0
 
 
 def _whole(today: Today, rules: Rules) -> bool:
     return today.usual >= rules.min_day_watched * today.all_usual
 
 
-def _alike(detectors: Detectors, day: Day, rules: Rules, findings: list[Finding]) -> Detectors:
-    """Whether the day looks like its mirror image, or like itself an hour away, two days in a row."""
-    if detectors.level.days < rules.warm_shape_days or detectors.today.usual < rules.min_day:
-        return detectors
-    today = detectors.today
-    mirror = _place(detectors.mirror, today, rules)
-    early, late = _place(detectors.early, today, rules), _place(detectors.late, today, rules)
+def _look_alike(detectors: Detectors, day: Day, rules: Rules, findings: list[Finding]) -> None:
+    """Whether the days look like their mirror image, or like themselves an hour away, for days in a row."""
+    today, before = detectors.today, detectors.streaks
+    if detectors.level.days < rules.warm_shape_days or today.usual < rules.min_day:
+        return
+    likes = (detectors.mirror, detectors.early, detectors.late)
+    mirror, early, late = (_place(like, today, rules) for like in likes)
     emptied = today.sag < min(0.0, today.usual_sag * today.factor)
-    before = detectors.streaks
-    streaks = Streaks(
+    detectors.streaks = Streaks(
         before.imbalance,
         before.swapped + 1 if mirror > rules.likeness and emptied else 0,
         before.early + 1 if early > rules.likeness else 0,
         before.late + 1 if late > rules.likeness else 0,
     )
-    findings += [_swapped(streaks, mirror, detectors, day, rules), _shifted(streaks, early, late, day, rules)]
-    return replace(detectors, streaks=streaks)
+    findings.append(_swapped(detectors.streaks, mirror, today, day, rules))
+    findings.append(_shifted(detectors.streaks, early, late, day, rules))
 
 
 def _place(like: Likeness, today: Today, rules: Rules) -> float:
@@ -200,16 +191,15 @@ def _place(like: Likeness, today: Today, rules: Rules) -> float:
     return like.place(today.factor)
 
 
-def _swapped(streaks: Streaks, place: float, detectors: Detectors, day: Day, rules: Rules) -> Finding:
-    if streaks.swapped >= rules.likeness_days:
-        today = detectors.today
+def _swapped(streaks: Streaks, place: float, today: Today, day: Day, rules: Rules) -> Finding:
+    if streaks.swapped >= rules.swapped_days:
         evidence = {"likeness": place, "sag": -float(today.sag), "usual_sag": -today.usual_sag}
         return Finding(Kind.SWAPPED, True, day.start_ms, evidence)
     return Finding(Kind.SWAPPED, None if streaks.swapped else False, 0)
 
 
 def _shifted(streaks: Streaks, early: float, late: float, day: Day, rules: Rules) -> Finding:
-    if max(streaks.early, streaks.late) >= rules.likeness_days:
+    if max(streaks.early, streaks.late) >= rules.shifted_days:
         hours = 1.0 if streaks.early > streaks.late else -1.0
         evidence = {"hours": hours, "likeness": max(early, late)}
         return Finding(Kind.CLOCK_SHIFTED, True, day.start_ms, evidence)

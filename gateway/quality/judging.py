@@ -21,11 +21,11 @@ EXCESS_WEIGHT = 0.6  # of each side: in and out of a slot are not independent
 EXCESS_DRIFT = 0.2  # per slot: a small excess for ever is a level, not an event
 
 
-def silence(run: Run, count: int, usual: Expected | None, slot: Slot) -> Run:
+def silence(run: Run, count: int, usual: Expected | None, slot: Slot, rules: Rules) -> Run:
     """Zeros in a row; a slot of which nothing is known adds nothing."""
     if count > 0:
         return NO_RUN
-    if usual is None:
+    if usual is None or usual.n < rules.warm_cell:
         return run
     return Run(
         run.since_ms if run.length_s else slot.start_ms,
@@ -51,13 +51,13 @@ def _alive(count: int, usual: Expected | None) -> bool:
     return usual is not None and usual.mean >= TELLING and count >= usual.mean * ALIVE
 
 
-def one_sided(no_ins: Run, no_outs: Run, nobody: Run, today: Today, view: View, rules: Rules) -> Finding:
+def one_sided(detectors: Detectors, view: View, rules: Rules) -> Finding:
     """One direction is silent while the other is not, or the day runs one way that never does."""
-    run = min((no_ins, no_outs), key=lambda one: one.log10)
-    lopsided = _lopsided(today, rules)
-    if nobody.length_s or not view.two_sided:
+    if detectors.nobody.length_s or not view.two_sided:
         return Finding(Kind.ONE_SIDED, None, 0)
-    if too_silent(run, rules) or lopsided:
+    no_ins, no_outs, today = detectors.no_ins, detectors.no_outs, detectors.today
+    run = no_ins if no_ins.log10 < no_outs.log10 else no_outs
+    if too_silent(run, rules) or _lopsided(today, rules):
         evidence = {
             "ins": float(today.ins),
             "outs": float(today.outs),
@@ -70,7 +70,7 @@ def one_sided(no_ins: Run, no_outs: Run, nobody: Run, today: Today, view: View, 
 
 
 def _lopsided(today: Today, rules: Rules) -> bool:
-    if today.ins + today.outs < 2 * rules.min_day:
+    if min(today.ins + today.outs, today.usual) < 2 * rules.min_day:
         return False
     ratio, usual = ratio_of(today.ins, today.outs), ratio_of(today.usual_ins, today.usual_outs)
     return abs(ratio) > rules.directional_ratio and abs(ratio - usual) > rules.directional_ratio / 2
@@ -102,21 +102,27 @@ def stuck(repeat: Repeat, rules: Rules) -> Finding:
     return Finding(Kind.STUCK, False if repeat.times <= 1 else None, 0)
 
 
-def spike(detectors: Detectors, view: View, rules: Rules) -> Finding:
-    """More than a door can pass, or far more than a known line ever brought and than chance allows."""
-    slot, usual = view.slot, view.both
-    passable = rules.max_per_s * slot.size_s
-    known = detectors.level.days >= rules.warm_shape_days
-    seen = rules.spike_factor * detectors.peak if known and usual else math.inf
-    limit = min(passable or math.inf, seen)
-    if max(view.ins, view.outs) > (passable or math.inf) or (view.total > seen and _unlikely(view, rules)):
+def impossible(view: View, rules: Rules) -> Finding:
+    """More than a door can pass, in either direction: these are no persons."""
+    limit = rules.max_per_s * view.slot.size_s
+    most = max(view.ins, view.outs)
+    if limit and most > limit:
+        evidence = {"count": float(most), "size_s": float(view.slot.size_s), "limit": limit}
+        return Finding(Kind.SPIKE_IMPOSSIBLE, True, view.slot.start_ms, evidence)
+    return Finding(Kind.SPIKE_IMPOSSIBLE, False, 0)
+
+
+def spike(peak: float, view: View, rules: Rules) -> Finding:
+    """Far more than the line ever brought and than chance allows: a fault, or the day of its life."""
+    usual = view.both
+    if usual is not None and view.total > rules.spike_factor * peak and _unlikely(view, rules):
         evidence = {
             "count": float(view.total),
-            "size_s": float(slot.size_s),
-            "expected": usual.mean if usual else 0.0,
-            "limit": limit,
+            "size_s": float(view.slot.size_s),
+            "expected": usual.mean,
+            "most": peak,
         }
-        return Finding(Kind.SPIKE, True, slot.start_ms, evidence)
+        return Finding(Kind.SPIKE, True, view.slot.start_ms, evidence)
     return Finding(Kind.SPIKE, False, 0)
 
 
@@ -127,11 +133,9 @@ def _unlikely(view: View, rules: Rules) -> bool:
 
 def excess(before: Excess, view: View, rules: Rules) -> Excess:
     """A fading sum of log likelihood ratios of both sides: `event_gain` times the usual against the usual."""
-    gain = sum(
-        _surprise(count, usual, rules.event_gain)
-        for count, usual in zip((view.ins, view.outs), view.sides, strict=True)
-        if usual is not None
-    )
+    ins, outs = view.sides
+    gain = _surprise(view.ins, ins, rules.event_gain) if ins is not None else 0.0
+    gain += _surprise(view.outs, outs, rules.event_gain) if outs is not None else 0.0
     score = before.score * rules.event_fade + EXCESS_WEIGHT * gain - EXCESS_DRIFT
     if score <= 0 or view.both is None:
         return NO_EXCESS

@@ -9,7 +9,6 @@ at any hour) cannot be found.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from gateway.quality.detectors import MAX_RING, Detectors
 from gateway.quality.view import View
@@ -19,38 +18,34 @@ MAX_LOG_RATIO = 1.5  # one slot cannot decide what a whole day looks like
 ROUNDING = 0.5  # persons, so that empty slots have a ratio too
 
 
-def compare(detectors: Detectors, view: View) -> Detectors:
+def compare(detectors: Detectors, view: View) -> None:
     """Add one judged slot to the three comparisons of the day."""
     if view.both is None:
-        return replace(detectors, ring=())
-    return _shifted(_mirrored(detectors, view), view)
+        detectors.ring = ()
+        return
+    if view.two_sided:
+        _mirror(detectors, view)
+    per_hour = max(1, HOUR_S // view.slot.size_s)
+    if per_hour <= MAX_RING and HOUR_S % view.slot.size_s == 0:
+        _shift(detectors, view, per_hour)
 
 
-def _mirrored(detectors: Detectors, view: View) -> Detectors:
-    if not view.two_sided:
-        return detectors
+def _mirror(detectors: Detectors, view: View) -> None:
     ratio = _log_ratio(view.usual_outs, view.usual_ins)
     apart = view.usual_ins - view.usual_outs
-    return replace(detectors, mirror=detectors.mirror.add(view.ins - view.outs, apart, -apart, ratio))
+    detectors.mirror = detectors.mirror.add(view.ins - view.outs, apart, -apart, ratio)
 
 
-def _shifted(detectors: Detectors, view: View) -> Detectors:
-    """`early`: the people of now came an hour ago; `late`: the people of an hour ago should come now."""
-    per_hour = max(1, HOUR_S // view.slot.size_s)
-    if per_hour > MAX_RING or HOUR_S % view.slot.size_s:
-        return detectors
-    ring = detectors.ring
-    now = (float(view.total), view.usual)
+def _shift(detectors: Detectors, view: View, per_hour: int) -> None:
+    """`early`: the people of an hour ago should come now; `late`: the people of now should have come then."""
+    ring, now = detectors.ring, (float(view.total), view.usual)
+    detectors.ring = (*ring[-per_hour + 1 :], now) if per_hour > 1 else (now,)
     if len(ring) < per_hour:
-        return replace(detectors, ring=(*ring, now))
+        return
     seen, usual = ring[0]
     ratio = _log_ratio(view.usual, usual)
-    return replace(
-        detectors,
-        early=detectors.early.add(seen, usual, view.usual, ratio),
-        late=detectors.late.add(view.total, view.usual, usual, -ratio),
-        ring=(*ring[1:], now),
-    )
+    detectors.early = detectors.early.add(seen, usual, view.usual, ratio)
+    detectors.late = detectors.late.add(now[0], view.usual, usual, -ratio)
 
 
 def _log_ratio(over: float, under: float) -> float:

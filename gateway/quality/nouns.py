@@ -60,6 +60,7 @@ class Kind(StrEnum):
     ONE_SIDED = "one_sided"
     STUCK = "stuck"
     SPIKE = "spike"
+    SPIKE_IMPOSSIBLE = "spike_impossible"
     CLOSED_COUNTS = "closed_counts"
     CLOCK = "clock"
     CLOCK_SHIFTED = "clock_shifted"
@@ -117,7 +118,7 @@ class Rules:
 
     cell_memory: int = 60  # slots of one cell that count; older ones fade
     winsor_sd: float = 3.0  # a clean slot teaches at most this far from the mean
-    warm_cell: int = 3  # a cell speaks for itself from here on; before, the other day types speak for it
+    warm_cell: int = 3  # days of its kind before a slot may be found too silent
     warm_days: int = 7  # dead, one_sided
     warm_shape_days: int = 14  # spike by chance, event_high, swapped, clock_shifted
     warm_level_days: int = 28  # imbalance, slow_loss, level_shift
@@ -128,7 +129,7 @@ class Rules:
     stuck_run: int = 5
     stuck_log10: float = -9.0
     spike_tail: float = 1e-5
-    spike_factor: float = 2.0
+    spike_factor: float = 2.0  # times the most it ever brought
     staff: int = 3  # persons in a closed slot that need no explanation
     closed_slots: int = 3  # more such slots than this in one closing
     clock_s: float = 120.0
@@ -141,10 +142,11 @@ class Rules:
     imbalance_day: float = 0.15
     imbalance_days: float = 0.05
     min_day: int = 100  # persons; a quieter day is not judged for direction
-    likeness: float = 0.6  # 0 as usual, 1 as the mirror image or an hour away
-    likeness_days: int = 2
+    likeness: float = 0.7  # 0 as usual, 1 as the mirror image or an hour away
+    swapped_days: int = 2
+    shifted_days: int = 3
     min_apart: float = 30.0  # how far the two hypotheses must lie apart, natural logarithms
     loss_k: float = 0.5  # standard deviations
-    loss_h: float = 8.0
-    shift_ratio: float = 1.2
-    shift_days: int = 14
+    loss_h: float = 24.0
+    shift_ratio: float = 1.25
+    shift_days: int = 42

@@ -10,6 +10,7 @@ from gateway.quality.nouns import Alarm, Kind
 from gateway.quality.words import SEVERITIES
 
 CALM = 2  # judgements in a row that must find nothing
+LONGER_CALM: Mapping[Kind, int] = {Kind.LEVEL_SHIFT: 14}  # a break is told once and should be seen
 NO_EVIDENCE: Mapping[str, float] = {}
 
 
@@ -39,7 +40,7 @@ def settle(
         elif one is not None:
             one = replace(one, calm=one.calm + 1, calm_ms=one.calm_ms if one.calm else at_ms)
             kept[found.kind] = one
-            if one.calm >= CALM:
+            if one.calm >= LONGER_CALM.get(found.kind, CALM):
                 del kept[found.kind]
                 changes.append(_alarm(one.kind, line, one.since_ms, one.calm_ms, NO_EVIDENCE))
     return tuple(kept.values()), tuple(changes)

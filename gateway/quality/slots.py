@@ -16,8 +16,9 @@ from gateway.quality.view import View, missing, view
 
 FADE = 1 - 1 / 2000  # of the sums behind the dispersion, per slot
 PEAK_FADE = 1 - 1 / 10_000
-UNDECIDED = -2.0  # log10: zeros less likely than this teach nothing while it is not known what they are
-UNTAUGHT = frozenset({Kind.DEAD, Kind.ONE_SIDED, Kind.STUCK, Kind.SPIKE})
+# A day of silence teaches: a door that stays shut on Saturdays becomes one that does. A long outage does not.
+MAX_TAUGHT_SILENCE_S = 86_400
+UNTAUGHT = frozenset({Kind.STUCK, Kind.SPIKE_IMPOSSIBLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,37 +31,73 @@ class Step:
 
 
 def step(detectors: Detectors, cell: Cell, slot: Slot, rules: Rules) -> Step:
-    """Judge a slot, then learn from it. A slot that was fed before changes nothing."""
+    """Judge a slot, then learn from it; what was given stays as it was. A slot fed before changes nothing."""
     if slot.start_ms < detectors.through_ms:
         return Step(detectors, cell)
-    if slot.start_ms > detectors.through_ms:
-        detectors = _interrupted(detectors)
-    seen = view(detectors, cell, slot, rules)
+    after = detectors.copy()
+    if slot.start_ms > after.through_ms:
+        _interrupt(after)
+    seen = view(after, cell, slot)
     findings = judging.clock(slot, rules)
     if missing(slot, rules):
-        after = _interrupted(_expected_today(detectors, seen))
+        _miss(after, seen)
     elif slot.open is False:
-        after = _closed(detectors, seen, rules, findings)
+        findings += _closed(after, seen, rules)
     elif slot.estimated > rules.max_estimated:
-        after = _interrupted(replace(detectors, today=_counted(detectors.today, seen)))
+        _interrupt(after)
+        after.today = _counted(after.today, seen)
     else:
-        after = _judged(detectors, seen, rules, findings)
+        findings += _judged(after, seen, rules)
         if _clean(after, seen, findings):
-            after, cell = _learned(after, cell, seen, rules)
-    opens, changes = settle(after.opens, findings, slot.line, slot.start_ms)
-    return Step(replace(after, through_ms=slot.end_ms, opens=opens), cell, changes)
+            cell = _learned(after, cell, seen, rules)
+    after.through_ms = slot.end_ms
+    after.opens, changes = settle(after.opens, findings, slot.line, slot.start_ms)
+    return Step(after, cell, changes)
 
 
-def _interrupted(detectors: Detectors) -> Detectors:
+def _interrupt(detectors: Detectors) -> None:
     """What must follow on without a gap begins anew; zeros before a gap are still zeros."""
-    return replace(detectors, ring=(), repeat=Repeat(), excess=Excess())
+    detectors.ring, detectors.repeat, detectors.excess = (), Repeat(), Excess()
 
 
-def _expected_today(detectors: Detectors, seen: View) -> Detectors:
-    if seen.slot.open is False:
-        return detectors
-    today = detectors.today
-    return replace(detectors, today=replace(today, all_usual=today.all_usual + seen.usual))
+def _miss(detectors: Detectors, seen: View) -> None:
+    _interrupt(detectors)
+    if seen.slot.open is not False:
+        detectors.today = _expected(detectors.today, seen)
+
+
+def _closed(detectors: Detectors, seen: View, rules: Rules) -> list[Finding]:
+    _interrupt(detectors)
+    detectors.today = _counted(detectors.today, seen)
+    detectors.closing, found = judging.closed(detectors.closing, seen.slot, seen.total, rules)
+    return [found]
+
+
+def _judged(detectors: Detectors, seen: View, rules: Rules) -> list[Finding]:
+    _remember(detectors, seen, rules)
+    days = detectors.level.days
+    findings = [judging.stuck(detectors.repeat, rules), judging.impossible(seen, rules)]
+    if days >= rules.warm_days:
+        findings += [judging.dead(detectors.nobody, seen, rules), judging.one_sided(detectors, seen, rules)]
+    if days >= rules.warm_shape_days:
+        findings += [judging.busy(detectors.excess, rules), judging.spike(detectors.peak, seen, rules)]
+    return findings
+
+
+def _remember(detectors: Detectors, seen: View, rules: Rules) -> None:
+    slot, (ins, outs) = seen.slot, seen.sides
+    detectors.nobody = judging.silence(detectors.nobody, seen.total, seen.both, slot, rules)
+    if seen.two_sided:
+        detectors.no_ins = judging.silence(detectors.no_ins, seen.ins, ins, slot, rules)
+        detectors.no_outs = judging.silence(detectors.no_outs, seen.outs, outs, slot, rules)
+    detectors.repeat = judging.repeats(detectors.repeat, slot)
+    detectors.excess = judging.excess(detectors.excess, seen, rules)
+    detectors.closing = Closing()
+    add = (
+        _counted if seen.both is None else _compared
+    )  # a slot of which nothing is known is compared to nothing
+    detectors.today = add(detectors.today, seen)
+    compare(detectors, seen)
 
 
 def _counted(today: Today, seen: View) -> Today:
@@ -68,91 +105,56 @@ def _counted(today: Today, seen: View) -> Today:
     return replace(today, ins=ins, outs=outs, sag=min(today.sag, ins - outs))
 
 
-def _closed(detectors: Detectors, seen: View, rules: Rules, findings: list[Finding]) -> Detectors:
-    closing, found = judging.closed(detectors.closing, seen.slot, seen.total, rules)
-    findings.append(found)
-    return replace(_interrupted(detectors), closing=closing, today=_counted(detectors.today, seen))
-
-
-def _judged(detectors: Detectors, seen: View, rules: Rules, findings: list[Finding]) -> Detectors:
-    today = _compared(_counted(detectors.today, seen), seen)
-    ins, outs = seen.sides
-    slot = seen.slot
-    nobody = judging.silence(detectors.nobody, seen.total, seen.both, slot)
-    no_ins = judging.silence(detectors.no_ins, seen.ins, ins, slot)
-    no_outs = judging.silence(detectors.no_outs, seen.outs, outs, slot)
-    repeat = judging.repeats(detectors.repeat, slot)
-    excess = judging.excess(detectors.excess, seen, rules)
-    findings += [judging.stuck(repeat, rules), judging.spike(detectors, seen, rules)]
-    if detectors.level.days >= rules.warm_days:
-        findings += [
-            judging.dead(nobody, seen, rules),
-            judging.one_sided(no_ins, no_outs, nobody, today, seen, rules),
-        ]
-    if detectors.level.days >= rules.warm_shape_days:
-        findings.append(judging.busy(excess, rules))
-    after = replace(
-        detectors,
-        nobody=nobody,
-        no_ins=no_ins,
-        no_outs=no_outs,
-        repeat=repeat,
-        excess=excess,
-        closing=Closing(),
-        today=today,
-    )
-    return compare(after, seen)
+def _expected(today: Today, seen: View) -> Today:
+    """Only what should have come: nobody watched."""
+    return replace(today, all_usual=today.all_usual + seen.usual)
 
 
 def _compared(today: Today, seen: View) -> Today:
-    """The day's sums beside the profile's; a slot of which nothing is known is in neither."""
-    if seen.both is None:
-        return today
+    """The day's sums beside the profile's. Written out: `replace` would cost as much as all the tests."""
+    ins, outs = today.ins + seen.ins, today.outs + seen.outs
     usual_ins, usual_outs = today.usual_ins + seen.usual_ins, today.usual_outs + seen.usual_outs
-    return replace(
-        today,
+    return Today(
+        ins=ins,
+        outs=outs,
+        sag=min(today.sag, ins - outs),
         seen=today.seen + seen.total,
-        all_usual=today.all_usual + seen.usual,
         usual_ins=usual_ins,
         usual_outs=usual_outs,
         usual_sag=min(today.usual_sag, usual_ins - usual_outs),
+        all_usual=today.all_usual + seen.usual,
     )
 
 
 def _clean(detectors: Detectors, seen: View, findings: Sequence[Finding]) -> bool:
-    """Whether the slot may teach: nothing is wrong, and nothing is undecided."""
-    runs = (detectors.nobody, detectors.no_ins, detectors.no_outs)
-    if any(run.length_s and run.log10 < UNDECIDED for run in runs[: 3 if seen.two_sided else 1]):
+    """Whether the slot may teach."""
+    silent_s = detectors.nobody.length_s
+    if seen.two_sided:
+        silent_s = max(silent_s, detectors.no_ins.length_s, detectors.no_outs.length_s)
+    if silent_s > MAX_TAUGHT_SILENCE_S:
         return False
     wrong = any(found.raised and found.kind in UNTAUGHT for found in findings)
     return not wrong and not any(one.kind in UNTAUGHT for one in detectors.opens)
 
 
-def _learned(detectors: Detectors, cell: Cell, seen: View, rules: Rules) -> tuple[Detectors, Cell]:
+def _learned(detectors: Detectors, cell: Cell, seen: View, rules: Rules) -> Cell:
     """The cell learns the count at the profile's own level, at most `winsor_sd` from what was expected."""
     factor = math.exp(-detectors.level.level)
-    over, square = detectors.over, detectors.square
     values: list[float | None] = []
     for count, usual in zip(seen.slot.counts, seen.sides, strict=True):
-        if count is None:
-            values.append(None)
+        if count is None or usual is None:
+            values.append(None if count is None else count * factor)
             continue
-        value = float(count)
-        if usual is not None:
-            value = _winsorised(value, usual, rules)
-            away = value - usual.mean
-            over = over * FADE + away * away * usual.n / (usual.n + 1) - usual.mean
-            square = square * FADE + usual.mean * usual.mean
+        reach = rules.winsor_sd * usual.deviation
+        value = min(max(count, usual.mean - reach), usual.mean + reach)
+        _surprised(detectors, value, usual)
         values.append(value * factor)
-    peak = max(detectors.peak * PEAK_FADE, min(seen.total, _roof(seen, rules)))
-    cell = cell.learn(seen.slot.day, (values[0], values[1]), rules.cell_memory)
-    return replace(detectors, over=over, square=square, peak=peak), cell
+    detectors.peak = max(detectors.peak * PEAK_FADE, seen.total)
+    return cell.learn(seen.slot.day, (values[0], values[1]), rules.cell_memory)
 
 
-def _winsorised(value: float, usual: Expected, rules: Rules) -> float:
-    reach = rules.winsor_sd * usual.deviation
-    return min(max(value, usual.mean - reach), usual.mean + reach)
-
-
-def _roof(seen: View, rules: Rules) -> float:
-    return seen.both.mean + rules.winsor_sd * seen.both.deviation if seen.both else math.inf
+def _surprised(detectors: Detectors, value: float, usual: Expected) -> None:
+    """The sums behind the dispersion; a mean of few days is itself uncertain, and that is taken out."""
+    away = value - usual.mean
+    detectors.over = detectors.over * FADE + away * away * usual.n / (usual.n + 1) - usual.mean
+    detectors.square = detectors.square * FADE + usual.mean * usual.mean

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from gateway.quality.cells import Cell, Expected, expected
+from gateway.quality.cells import NOTHING, Cell, Expected, expected
 from gateway.quality.detectors import Detectors
 from gateway.quality.nouns import Rules, Slot
 
@@ -36,17 +36,17 @@ class View:
         return self.usual_ins + self.usual_outs
 
 
-def view(detectors: Detectors, cell: Cell, slot: Slot, rules: Rules) -> View:
+def view(detectors: Detectors, cell: Cell, slot: Slot) -> View:
     """Absent sides are absent from the expectation too."""
     first, second = slot.counts
     a, factor = detectors.dispersion, math.exp(detectors.level.level)
     unseen = slot.counts == (None, None)  # what such a slot should have brought is still worth knowing
     known = [
-        cell.known(slot.day, side, rules) if count is not None or unseen else None
+        cell.of(slot.day, side) if count is not None or unseen else NOTHING
         for side, count in enumerate((first, second))
     ]
-    ins, outs = [expected(one, a, factor) if one else None for one in known]
-    usual_ins, usual_outs = (one.mean if one else 0.0 for one in known)
+    ins, outs = [expected(one, a, factor) for one in known]
+    usual_ins, usual_outs = (one.mean for one in known)
     two_sided = first is not None and second is not None
     both = _both(ins, outs) if two_sided else ins or outs
     return View(slot, first or 0, second or 0, two_sided, usual_ins, usual_outs, (ins, outs), both)

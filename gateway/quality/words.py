@@ -10,7 +10,8 @@ SEVERITIES: Mapping[Kind, Severity] = {
     Kind.DEAD: Severity.FAULT,
     Kind.ONE_SIDED: Severity.FAULT,
     Kind.STUCK: Severity.FAULT,
-    Kind.SPIKE: Severity.FAULT,
+    Kind.SPIKE: Severity.WARNING,
+    Kind.SPIKE_IMPOSSIBLE: Severity.FAULT,
     Kind.CLOSED_COUNTS: Severity.WARNING,
     Kind.CLOCK: Severity.FAULT,
     Kind.CLOCK_SHIFTED: Severity.WARNING,
@@ -27,8 +28,10 @@ SENTENCES: Mapping[Kind, str] = {
     Kind.ONE_SIDED: "one-sided: since {since} {ins:.0f} came in and {outs:.0f} went out where"
     " {expected_ins:.0f} and {expected_outs:.0f} were expected",
     Kind.STUCK: "stuck: the same count of {count:.0f} persons {times:.0f} times in a row since {since}",
-    Kind.SPIKE: "spike: {count:.0f} persons in {size_s:.0f} s from {since}, {expected:.0f} were expected;"
-    " the most this line may bring is {limit:.0f}",
+    Kind.SPIKE: "spike: {count:.0f} persons in {size_s:.0f} s from {since}; {expected:.0f} were expected,"
+    " the most so far was {most:.0f}",
+    Kind.SPIKE_IMPOSSIBLE: "impossible: {count:.0f} persons one way in {size_s:.0f} s from {since};"
+    " at most {limit:.0f} can pass",
     Kind.CLOSED_COUNTS: "counts while closed: {count:.0f} persons in {slots:.0f} slots since {since}",
     Kind.CLOCK: "clock: the counter's clock is {offset_s:+.0f} s off",
     Kind.CLOCK_SHIFTED: "clock: the day fits the usual one best when it is moved by {hours:+.0f} h"
@@ -45,7 +48,8 @@ REMEDIES: Mapping[str, str] = {
     "dead": "Look at: power, blocked lens or beam, cable, address. If the door was closed, set its hours.",
     "one_sided": "Look at: one beam of a pair, one channel's wire, a camera's counting zone, a one-way door.",
     "stuck": "Look at: a device that repeats its last answer; switch it off and on, renew its firmware.",
-    "spike": "Look at: something moving in the lens or beam, a bouncing contact, a register that was reset.",
+    "spike": "Look at: something moving in the lens or beam, a bouncing contact; or note what happened.",
+    "spike_impossible": "Look at: a bouncing contact, a register that was reset, pulses per person.",
     "closed_counts": "Look at: opening hours, cleaners, a moving banner or light, somebody inside.",
     "clock": "Look at: the counter's time server and time zone, its clock battery.",
     "clock_shifted": "Look at: the counter's time zone and summer time.",
