@@ -7,7 +7,6 @@ notation: 0 is Poisson. Dispersions of independent causes add up, which k does n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 MIN_DISPERSION, MAX_DISPERSION = 1e-3, 1.0  # k between 1 and 1000
 LN10 = math.log(10)
@@ -34,17 +33,6 @@ def log10_nobody(mean: float, a: float) -> float:
     return -math.log1p(mean * a) / a / LN10
 
 
-def log_chance(count: int, mean: float, a: float) -> float:
-    """Natural logarithm of the chance of exactly this count; -inf where it cannot be."""
-    if mean <= 0:
-        return 0.0 if count == 0 else -math.inf
-    if a <= 0:
-        return count * math.log(mean) - mean - math.lgamma(count + 1)
-    k = 1 / a
-    ways = math.lgamma(count + k) - math.lgamma(k) - math.lgamma(count + 1)
-    return ways - k * math.log1p(mean * a) + count * (math.log(mean * a) - math.log1p(mean * a))
-
-
 def at_least(count: int, mean: float, a: float) -> float:
     """Chance of this count or more."""
     if count <= 0:
@@ -56,13 +44,6 @@ def at_least(count: int, mean: float, a: float) -> float:
     return _beta_share(count, 1 / a, mean * a / (1 + mean * a))
 
 
-def limits(mean: float, a: float, tail: float) -> tuple[int, int]:
-    """(low, high): below low, and above high, lies at most `tail` of the chance on each side."""
-    low = _first(lambda n: 1 - at_least(n + 1, mean, a) > tail, mean)
-    high = _first(lambda n: at_least(n + 1, mean, a) <= tail, mean)
-    return low, high
-
-
 def repeat(mean: float) -> float:
     """Chance that two Poisson counts of this mean are equal: 1/(2·sqrt(pi·mean)), 1 % high at mean 12.
 
@@ -71,27 +52,14 @@ def repeat(mean: float) -> float:
     return min(1.0, 1 / (2 * math.sqrt(math.pi * mean))) if mean > 0 else 1.0
 
 
-def repeat_exactly(mean: float, a: float) -> float:
-    """The same chance as a sum; the yardstick of `repeat`."""
-    top = math.ceil(mean + 40 * math.sqrt(mean + mean * mean * a) + 40)
-    return math.fsum(math.exp(2 * log_chance(n, mean, a)) for n in range(top))
+def imbalance_z(ins: int, outs: int) -> float:
+    """(in - out) in standard deviations of independent counts; those of one door are less far apart."""
+    return (ins - outs) / math.sqrt(ins + outs) if ins + outs else 0.0
 
 
-def poisson_reference(usual: float, lost: float) -> float:
-    """The count at which a falling Poisson CUSUM stands still, between the usual and the lost mean."""
-    return (usual - lost) / math.log(usual / lost)
-
-
-def _first(holds: Callable[[int], bool], mean: float) -> int:
-    """The smallest n at which a rising condition holds, by doubling and halving."""
-    high = max(1, math.ceil(mean))
-    while not holds(high):
-        high *= 2
-    low = -1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high
+def ewma(before: float, value: float, share: float) -> float:
+    """Exponentially weighted mean: `share` of it is the newest value."""
+    return before + share * (value - before)
 
 
 def _gamma_share(s: float, x: float) -> float:

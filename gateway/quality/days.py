@@ -8,18 +8,20 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from gateway.quality.cells import Moments
+from gateway.quality.chances import ewma, imbalance_z
 from gateway.quality.detectors import Cusum, Detectors, Level, Likeness, Streaks, Today
 from gateway.quality.judging import ratio_of
 from gateway.quality.nouns import Alarm, Break, Kind, Rules
 from gateway.quality.settle import Finding, settle
 
 DAY_MEMORY = 56  # days behind what is usual
-LEVEL_SHARE = 0.1  # of today in the line's level: ten days
-MAX_LEVEL_STEP = 0.4  # one strange day moves the level by 4 % at most
+LEVEL_SHARE = 0.2  # of today in the line's level: five days
+MAX_LEVEL_STEP = 0.4  # one strange day moves the level by 8 % at most
 MIN_DEVIATION = 0.03  # of a level: no line is steadier than that
 MAX_Z = 3.0  # a single day says no more than that
 ROUNDING = 0.5  # persons
 FAR, NEAR = 4.0, 2.0  # standard deviations of a line's own imbalance: one day, three days in a row
+TELLING_Z = 2.0  # fewer persons than that say nothing about a balance
 AWAY_DAYS = 3
 FEW = 3  # days, before which there is no spread to speak of
 WRONG = frozenset({Kind.DEAD, Kind.ONE_SIDED, Kind.STUCK, Kind.SPIKE_IMPOSSIBLE})  # such a day has no level
@@ -80,8 +82,8 @@ def end_of_day(detectors: Detectors, day: Day, neighbours: Sequence[float], rule
 def _follow(detectors: Detectors, own: float) -> None:
     """The slots of the next days are expected at the level of these days."""
     level = detectors.level
-    step = min(max(own - level.level, -MAX_LEVEL_STEP), MAX_LEVEL_STEP)
-    detectors.level = Level(level.days, level.level + LEVEL_SHARE * step)
+    own = min(max(own, level.level - MAX_LEVEL_STEP), level.level + MAX_LEVEL_STEP)
+    detectors.level = Level(level.days, ewma(level.level, own, LEVEL_SHARE))
 
 
 def _gap(
@@ -96,13 +98,14 @@ def _gap(
         detectors.gap = usual.learn(gap if usual.n < FEW else usual.mean + near, DAY_MEMORY)
         return None
     half = math.log(rules.shift_ratio) / 2
-    loss = detectors.loss.add(-near / spread - rules.loss_k, away, day.start_ms, 2 * rules.loss_h)
-    up = detectors.up.add(near - half, away, day.start_ms)
-    down = detectors.down.add(-near - half, away, day.start_ms)
-    broken = _broken(up, down, day, rules) if shared else None
+    loss = detectors.loss.add(-near / spread - rules.loss_k, gap, usual.mean, day.start_ms, 2 * rules.loss_h)
+    up = detectors.up.add(near - half, gap, usual.mean, day.start_ms)
+    down = detectors.down.add(-near - half, gap, usual.mean, day.start_ms)
+    moved = _moved(up, down, rules) if shared else None
+    broken = Break(day.line, moved.since_ms, math.exp(moved.mean)) if moved else None
     findings += [_sinking(loss, rules), _jumped(broken)]
-    if broken:
-        detectors.gap = Moments(usual.n, usual.mean + math.log(broken.factor), usual.m2)
+    if moved:
+        detectors.gap = Moments(usual.n, moved.base + moved.mean, usual.m2)
         loss = up = down = Cusum()
     elif loss.value <= rules.loss_h:
         detectors.gap = usual.learn(usual.mean + near, DAY_MEMORY)
@@ -122,11 +125,12 @@ def _sinking(loss: Cusum, rules: Rules) -> Finding:
     return Finding(Kind.SLOW_LOSS, False if loss.value < rules.loss_h / 2 else None, 0)
 
 
-def _broken(up: Cusum, down: Cusum, day: Day, rules: Rules) -> Break | None:
-    for one in (up, down):
-        if one.days >= rules.shift_days and abs(one.mean) >= math.log(rules.shift_ratio):
-            return Break(day.line, one.since_ms, math.exp(one.mean))
-    return None
+def _moved(up: Cusum, down: Cusum, rules: Rules) -> Cusum | None:
+    """The sum that shows another level, held for long enough."""
+    least = math.log(rules.shift_ratio)
+    if up.days >= rules.shift_days and up.mean >= least:
+        return up
+    return down if down.days >= rules.shift_days and -down.mean >= least else None
 
 
 def _balance(detectors: Detectors, day: Day, rules: Rules, findings: list[Finding]) -> None:
@@ -137,8 +141,9 @@ def _balance(detectors: Detectors, day: Day, rules: Rules, findings: list[Findin
     ratio = ratio_of(today.ins, today.outs)
     middle, near, far = _limits(usual, rules)
     away = abs(ratio - middle)
-    streak = detectors.streaks.imbalance + 1 if away > near else 0
-    raised = away > far or streak >= AWAY_DAYS or abs(ratio) > rules.directional_ratio
+    telling = abs(imbalance_z(today.ins, today.outs)) > TELLING_Z
+    streak = detectors.streaks.imbalance + 1 if telling and away > near else 0
+    raised = (telling and away > far) or streak >= AWAY_DAYS or abs(ratio) > rules.directional_ratio
     evidence = {"ins": float(today.ins), "outs": float(today.outs), "imbalance": ratio, "usual": middle}
     verdict = True if raised else None if streak else False
     findings.append(Finding(Kind.IMBALANCE, verdict, day.start_ms, evidence))

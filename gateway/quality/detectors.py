@@ -110,22 +110,29 @@ class Today(Packed):
 
 @dataclass(frozen=True, slots=True)
 class Cusum(Packed):
-    """What a one-sided sum has piled up since it last was nothing, and the mean that it is made of."""
+    """What a one-sided sum has piled up since it last was nothing.
+
+    `base`: what was usual when it began, for what is usual follows; `total`: how far from it the days were.
+    """
 
     value: float = 0.0
     days: int = 0
+    base: float = 0.0
     total: float = 0.0
     since_ms: int = 0
-    FORMAT: ClassVar[str] = "didq"
+    FORMAT: ClassVar[str] = "diddq"
 
-    def add(self, amount: float, deviation: float, start_ms: int, most: float = math.inf) -> Cusum:
-        value = min(self.value + amount, most)
-        if value <= 0:
+    def add(self, amount: float, value: float, usual: float, start_ms: int, most: float = math.inf) -> Cusum:
+        """`amount` is piled up for a day of `value`, beginning at `start_ms`, when `usual` was usual."""
+        piled = min(self.value + amount, most)
+        if piled <= 0:
             return Cusum()
-        return Cusum(value, self.days + 1, self.total + deviation, self.since_ms or start_ms)
+        base, since_ms = (self.base, self.since_ms) if self.days else (usual, start_ms)
+        return Cusum(piled, self.days + 1, base, self.total + value - base, since_ms)
 
     @property
     def mean(self) -> float:
+        """How far from `base` the days were."""
         return self.total / self.days if self.days else 0.0
 
 

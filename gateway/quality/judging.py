@@ -36,7 +36,9 @@ def silence(run: Run, count: int, usual: Expected | None, slot: Slot, rules: Rul
 
 
 def too_silent(run: Run, rules: Rules) -> bool:
-    return run.log10 <= rules.dead_log10 and run.length_s >= rules.dead_s
+    return (
+        run.log10 <= rules.dead_log10 and run.length_s >= rules.dead_s and run.expected >= rules.dead_persons
+    )
 
 
 def dead(run: Run, view: View, rules: Rules) -> Finding:
@@ -137,7 +139,7 @@ def excess(before: Excess, view: View, rules: Rules) -> Excess:
     gain = _surprise(view.ins, ins, rules.event_gain) if ins is not None else 0.0
     gain += _surprise(view.outs, outs, rules.event_gain) if outs is not None else 0.0
     score = before.score * rules.event_fade + EXCESS_WEIGHT * gain - EXCESS_DRIFT
-    if score <= 0 or view.both is None:
+    if score <= 0 or view.both is None or view.both.n < rules.warm_cell:
         return NO_EXCESS
     return Excess(
         before.since_ms if before.score > 0 else view.slot.start_ms,
@@ -161,7 +163,7 @@ def busy(excess: Excess, rules: Rules) -> Finding:
 
 
 def closed(closing: Closing, slot: Slot, persons: int, rules: Rules) -> tuple[Closing, Finding]:
-    """Counts outside opening hours: staff come and go, more than that has a reason."""
+    """Counts outside opening hours: staff come and go, customers leave late; more than that has a reason."""
     if persons > rules.staff:
         closing = Closing(closing.slots + 1, closing.persons + persons, closing.since_ms or slot.start_ms)
     if closing.slots > rules.closed_slots and persons > rules.staff:

@@ -118,25 +118,26 @@ class Rules:
 
     cell_memory: int = 60  # slots of one cell that count; older ones fade
     winsor_sd: float = 3.0  # a clean slot teaches at most this far from the mean
-    warm_cell: int = 3  # days of its kind before a slot may be found too silent
-    warm_days: int = 7  # dead, one_sided
-    warm_shape_days: int = 14  # spike by chance, event_high, swapped, clock_shifted
+    warm_cell: int = 3  # days of its kind before a slot may be found too silent or too busy
+    warm_days: int = 7  # dead, one_sided, event_high
+    warm_shape_days: int = 14  # spike, swapped, clock_shifted
     warm_level_days: int = 28  # imbalance, slow_loss, level_shift
 
     dead_log10: float = -6.0
     dead_s: int = 900
+    dead_persons: float = 25.0  # so many must be missing: quiet hours are not independent of each other
     stuck_above: int = 20
     stuck_run: int = 5
     stuck_log10: float = -9.0
     spike_tail: float = 1e-5
     spike_factor: float = 2.0  # times the most it ever brought
-    staff: int = 3  # persons in a closed slot that need no explanation
+    staff: int = 3  # persons coming in a closed slot that need no explanation
     closed_slots: int = 3  # more such slots than this in one closing
     clock_s: float = 120.0
 
-    event_gain: float = 2.0  # an event is this many times the usual
-    event_fade: float = 0.8
-    event_limit: float = 4.0
+    event_gain: float = 1.5  # an event is this many times the usual
+    event_fade: float = 0.8  # of the evidence, per slot
+    event_limit: float = 2.0  # natural logarithm of the odds
 
     directional_ratio: float = 1.5
     imbalance_day: float = 0.15
@@ -148,5 +149,5 @@ class Rules:
     min_apart: float = 30.0  # how far the two hypotheses must lie apart, natural logarithms
     loss_k: float = 0.5  # standard deviations
     loss_h: float = 24.0
-    shift_ratio: float = 1.25
-    shift_days: int = 42
+    shift_ratio: float = 1.3
+    shift_days: int = 56

@@ -41,11 +41,11 @@ def step(detectors: Detectors, cell: Cell, slot: Slot, rules: Rules) -> Step:
     findings = judging.clock(slot, rules)
     if missing(slot, rules):
         _miss(after, seen)
-    elif slot.open is False:
-        findings += _closed(after, seen, rules)
     elif slot.estimated > rules.max_estimated:
         _interrupt(after)
         after.today = _counted(after.today, seen)
+    elif slot.open is False:
+        findings += _closed(after, seen, rules)
     else:
         findings += _judged(after, seen, rules)
         if _clean(after, seen, findings):
@@ -69,8 +69,8 @@ def _miss(detectors: Detectors, seen: View) -> None:
 def _closed(detectors: Detectors, seen: View, rules: Rules) -> list[Finding]:
     _interrupt(detectors)
     detectors.today = _counted(detectors.today, seen)
-    detectors.closing, found = judging.closed(detectors.closing, seen.slot, seen.total, rules)
-    return [found]
+    detectors.closing, found = judging.closed(detectors.closing, seen.slot, seen.ins, rules)
+    return [found, judging.busy(detectors.excess, rules)]
 
 
 def _judged(detectors: Detectors, seen: View, rules: Rules) -> list[Finding]:
@@ -78,9 +78,13 @@ def _judged(detectors: Detectors, seen: View, rules: Rules) -> list[Finding]:
     days = detectors.level.days
     findings = [judging.stuck(detectors.repeat, rules), judging.impossible(seen, rules)]
     if days >= rules.warm_days:
-        findings += [judging.dead(detectors.nobody, seen, rules), judging.one_sided(detectors, seen, rules)]
+        findings += [
+            judging.dead(detectors.nobody, seen, rules),
+            judging.one_sided(detectors, seen, rules),
+            judging.busy(detectors.excess, rules),
+        ]
     if days >= rules.warm_shape_days:
-        findings += [judging.busy(detectors.excess, rules), judging.spike(detectors.peak, seen, rules)]
+        findings.append(judging.spike(detectors.peak, seen, rules))
     return findings
 
 
@@ -93,9 +97,7 @@ def _remember(detectors: Detectors, seen: View, rules: Rules) -> None:
     detectors.repeat = judging.repeats(detectors.repeat, slot)
     detectors.excess = judging.excess(detectors.excess, seen, rules)
     detectors.closing = Closing()
-    add = (
-        _counted if seen.both is None else _compared
-    )  # a slot of which nothing is known is compared to nothing
+    add = _counted if seen.both is None else _compared
     detectors.today = add(detectors.today, seen)
     compare(detectors, seen)
 
@@ -111,7 +113,7 @@ def _expected(today: Today, seen: View) -> Today:
 
 
 def _compared(today: Today, seen: View) -> Today:
-    """The day's sums beside the profile's. Written out: `replace` would cost as much as all the tests."""
+    """The day's sums beside the profile's; written out, for `replace` would cost more than all the tests."""
     ins, outs = today.ins + seen.ins, today.outs + seen.outs
     usual_ins, usual_outs = today.usual_ins + seen.usual_ins, today.usual_outs + seen.usual_outs
     return Today(

@@ -47,7 +47,9 @@ class Watched:
 
     def told(self, kind: Kind, from_ms: int) -> int | None:
         """When the first alarm of this kind was told from then on."""
-        found = (at for at, alarm in self.changes if alarm.kind is kind and alarm.until_ms is None and at > from_ms)
+        found = (
+            at for at, alarm in self.changes if alarm.kind is kind and alarm.until_ms is None and at > from_ms
+        )
         return next(found, None)
 
 

@@ -5,6 +5,7 @@ Files stamp naive local time: it is kept as if it were UTC, so that a day has 24
 
 from __future__ import annotations
 
+import calendar
 import csv
 import gzip
 import os
@@ -12,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from gateway.quality import DayType, Slot
@@ -92,7 +93,7 @@ def calit2_events(path: Path) -> list[tuple[datetime, datetime]]:
 
 
 def leeds(path: Path) -> dict[str, Line]:
-    """Three date formats in one column, exact repeats, and an hour of spring that never was and is written 0."""
+    """Three date formats in one column, exact repeats, and a spring hour that never was and is written 0."""
     lines: dict[str, Line] = {}
     with gzip.open(path, "rt") as file:
         for row in csv.DictReader(file):
@@ -101,28 +102,23 @@ def leeds(path: Path) -> dict[str, Line]:
             line = lines.setdefault(name, Line(name, 3600))
             line.counts[at] = Count(int(row["InCount"]))
     for line in lines.values():
-        line.counts = {at: line.counts[at] for at in sorted(line.counts) if at != spring_hour(at.year, 3, -1, 1)}
+        line.counts = {
+            at: line.counts[at] for at in sorted(line.counts) if at != spring_hour(at.year, 3, -1, 1)
+        }
     return lines
 
 
-@lru_cache(maxsize=None)
+@cache
 def _leeds_day(written: str) -> date:
     form = "%d/%m/%Y" if "/" in written else "%d-%b-%y" if written[2] == "-" else "%Y-%m-%d"
     return datetime.strptime(written, form).date()  # noqa: DTZ007
 
 
 def spring_hour(year: int, month: int, week: int, hour: int) -> datetime:
-    """The hour that the clocks skip: on the last (-1) or the n-th Sunday of the month."""
-    sundays = [day for day in range(1, 32) if _weekday(year, month, day) == 6]  # noqa: PLR2004
-    day = sundays[week] if week < 0 else sundays[week - 1]
-    return datetime(year, month, day, hour)  # noqa: DTZ001
-
-
-def _weekday(year: int, month: int, day: int) -> int | None:
-    try:
-        return date(year, month, day).weekday()
-    except ValueError:
-        return None
+    """The hour that the clocks skip, on a Sunday of the month: -1 the last, 1 the second."""
+    weeks = calendar.monthcalendar(year, month)
+    sundays = [days[calendar.SUNDAY] for days in weeks if days[calendar.SUNDAY]]
+    return datetime(year, month, sundays[week], hour)  # noqa: DTZ001
 
 
 def melbourne(path: Path) -> dict[str, Line]:
@@ -145,7 +141,9 @@ def brooklyn(path: Path) -> Line:
         for row in csv.DictReader(file):
             at = datetime.strptime(row["hour_beginning"], "%m/%d/%Y %I:%M:%S %p")  # noqa: DTZ007
             count = Count(int(row["Towards Manhattan"]), int(row["Towards Brooklyn"]))
-            if int(row["Pedestrians"]) == count.ins + (count.outs or 0) and at != spring_hour(at.year, 3, 2, 2):
+            if int(row["Pedestrians"]) == count.ins + (count.outs or 0) and at != spring_hour(
+                at.year, 3, 2, 2
+            ):
                 line.counts[at] = count
     line.counts = dict(sorted(line.counts.items()))
     return line
