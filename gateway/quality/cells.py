@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 
 from gateway.quality import chances
 from gateway.quality.nouns import DayType
-from gateway.quality.packing import Packed
+from gateway.quality.packing import Layout, Packed
 
 VERSION = 1
 POOL_WEIGHT = 10  # days that the pooled dispersion counts beside a cell's own
@@ -46,6 +46,7 @@ class Moments(Packed):
 
 
 NOTHING = Moments()
+LAYOUT = Layout(*[Moments] * _MOMENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +67,14 @@ class Cell:
         return Cell(tuple(moments))
 
     def encode(self) -> bytes:
-        return bytes([VERSION]) + b"".join(one.pack() for one in self.moments)
+        return bytes([VERSION]) + LAYOUT.pack(self.moments)
 
     @staticmethod
     def decode(state: bytes) -> Cell:
         """Raises ValueError when the bytes are not a cell of this version: begin with `Cell()` then."""
-        size = Moments.size()
-        if len(state) != 1 + size * _MOMENTS or state[0] != VERSION:
+        if len(state) != 1 + LAYOUT.size or state[0] != VERSION:
             raise ValueError("not a cell of this version")
-        return Cell(tuple(Moments.unpack(state, at) for at in range(1, len(state), size)))
+        return Cell(tuple(LAYOUT.unpack(state, 1)))
 
 
 class Expected(NamedTuple):

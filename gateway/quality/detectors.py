@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from gateway.quality import chances
 from gateway.quality.cells import NOTHING, Moments
 from gateway.quality.nouns import Kind
-from gateway.quality.packing import Packed
+from gateway.quality.packing import Layout, Packed
 
 VERSION = 1
 MAX_RING = 4  # slots in an hour
@@ -168,24 +168,43 @@ class Open:
 
 _HEAD = "<Bqqddd"
 _OPEN = "<BqBq"
-_PARTS: tuple[tuple[str, type[Packed]], ...] = (
-    ("nobody", Run),
-    ("no_ins", Run),
-    ("no_outs", Run),
-    ("repeat", Repeat),
-    ("excess", Excess),
-    ("closing", Closing),
-    ("mirror", Likeness),
-    ("early", Likeness),
-    ("late", Likeness),
-    ("today", Today),
-    ("level", Level),
-    ("gap", Moments),
-    ("loss", Cusum),
-    ("up", Cusum),
-    ("down", Cusum),
-    ("imbalance", Moments),
-    ("streaks", Streaks),
+_PARTS = (
+    "nobody",
+    "no_ins",
+    "no_outs",
+    "repeat",
+    "excess",
+    "closing",
+    "mirror",
+    "early",
+    "late",
+    "today",
+    "level",
+    "gap",
+    "loss",
+    "up",
+    "down",
+    "imbalance",
+    "streaks",
+)
+LAYOUT = Layout(
+    Run,
+    Run,
+    Run,
+    Repeat,
+    Excess,
+    Closing,
+    Likeness,
+    Likeness,
+    Likeness,
+    Today,
+    Level,
+    Moments,
+    Cusum,
+    Cusum,
+    Cusum,
+    Moments,
+    Streaks,
 )
 
 
@@ -233,12 +252,12 @@ class Detectors:
 
     def encode(self) -> bytes:
         head = struct.pack(_HEAD, VERSION, self.through_ms, self.ended_ms, self.over, self.square, self.peak)
-        parts = [getattr(self, name).pack() for name, _ in _PARTS]
+        parts = LAYOUT.pack([getattr(self, name) for name in _PARTS])
         ring = struct.pack(
             f"<B{2 * len(self.ring)}d", len(self.ring), *(n for pair in self.ring for n in pair)
         )
         opens = [struct.pack(_OPEN, KINDS.index(o.kind), o.since_ms, o.calm, o.calm_ms) for o in self.opens]
-        return b"".join([head, *parts, ring, *opens])
+        return b"".join([head, parts, ring, *opens])
 
     @staticmethod
     def decode(state: bytes) -> Detectors:
@@ -250,19 +269,15 @@ class Detectors:
 
 
 def _decode(state: bytes) -> Detectors:
-    version, through_ms, ended_ms, over, square, peak = struct.unpack_from(_HEAD, state)
+    version, *head = struct.unpack_from(_HEAD, state)
     if version != VERSION:
         raise ValueError(f"detectors of version {version}")
     at = struct.calcsize(_HEAD)
-    parts: dict[str, Any] = {}
-    for name, record in _PARTS:
-        parts[name] = record.unpack(state, at)
-        at += record.size()
+    parts = LAYOUT.unpack(state, at)
+    at += LAYOUT.size
     pairs = state[at]
     flat = struct.unpack_from(f"<{2 * pairs}d", state, at + 1)
     at += 1 + 16 * pairs
-    opens = tuple(
-        Open(KINDS[k], since, calm, ms) for k, since, calm, ms in struct.iter_unpack(_OPEN, state[at:])
-    )
+    opens = [Open(KINDS[kind], *rest) for kind, *rest in struct.iter_unpack(_OPEN, state[at:])]
     ring = tuple(zip(flat[::2], flat[1::2], strict=True))
-    return Detectors(through_ms, ended_ms, over, square, peak, **parts, ring=ring, opens=opens)
+    return Detectors(*head, *parts, ring, tuple(opens))

@@ -77,7 +77,9 @@ def folder() -> Path | None:
 def calit2(path: Path) -> Line:
     """Flow 9 is in, 7 is out; the stamp is the END of the half hour."""
     sides: dict[datetime, dict[str, int]] = defaultdict(dict)
-    for flow, day, end, count in csv.reader(path.open()):
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        rows = list(csv.reader(file))
+    for flow, day, end, count in rows:
         at = datetime.strptime(f"{day} {end}", "%m/%d/%y %H:%M:%S") - HALF_HOUR  # noqa: DTZ007
         sides[at][flow] = int(count)
     counts = {at: Count(both["9"], both["7"]) for at, both in sorted(sides.items())}
@@ -86,7 +88,7 @@ def calit2(path: Path) -> Line:
 
 def calit2_events(path: Path) -> list[tuple[datetime, datetime]]:
     events = []
-    for day, begin, end, _name in csv.reader(path.open()):
+    for day, begin, end, _name in csv.reader(path.read_text().splitlines()):
         first, last = (datetime.strptime(f"{day} {at}", "%m/%d/%y %H:%M:%S") for at in (begin, end))  # noqa: DTZ007
         events.append((first, last))
     return events
