@@ -280,4 +280,8 @@ def _decode(state: bytes) -> Detectors:
     at += 1 + 16 * pairs
     opens = [Open(KINDS[kind], *rest) for kind, *rest in struct.iter_unpack(_OPEN, state[at:])]
     ring = tuple(zip(flat[::2], flat[1::2], strict=True))
-    return Detectors(*head, *parts, ring, tuple(opens))
+    detectors = Detectors(*head)
+    for name, part in zip(_PARTS, parts, strict=True):
+        setattr(detectors, name, part)
+    detectors.ring, detectors.opens = ring, tuple(opens)
+    return detectors
