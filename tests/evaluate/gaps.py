@@ -1,7 +1,9 @@
 """Hours hidden in clean recorded days, and filled in again: how far from the truth?
 
-The daemon's way, `f × profile(missing)` with `f = observed / profile(observed)` of the same day (metrics
-8), beside a straight line between the neighbours of the gap and the same hours a week before.
+The gateway's way (`measures.imputing`), `f × profile(missing)` with `f = observed / profile(observed)` of
+the same day (metrics 8), beside a straight line between the neighbours of the gap and the same hours a week
+before. The gateway publishes no day of which more than a fifth is missing; longer gaps are filled here all
+the same, to show what that is worth.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from random import Random
 
+from gateway.measures.imputing import LEAST, estimate
 from gateway.quality import Cell
 from tests.evaluate.faults import Moment
-from tests.evaluate.recorded import Line, day_type
+from tests.evaluate.recorded import day_type
 
 HOUR = timedelta(hours=1)
 DAY_HOURS = 24
@@ -78,14 +81,13 @@ def _by_profile(moment: Moment, gap: Sequence[datetime]) -> list[float]:
     seen = [at for at in hours if at not in gap and at in moment.line.counts]
     usual = sum(_mean(moment, at) for at in seen)
     observed = sum(moment.line.counts[at].ins for at in seen)
-    factor = observed / usual if usual > 0 else math.exp(moment.detectors.level.level)
+    missing = sum(_mean(moment, at) for at in gap)
+    factor = estimate(observed, usual, missing, LEAST).factor
+    if factor is None:
+        factor = math.exp(moment.detectors.level.level)
     return [factor * _mean(moment, at) for at in gap]
 
 
 def _mean(moment: Moment, at: datetime) -> float:
     cell = moment.cells.get(at.hour)
     return cell.of(day_type(at), 0).mean if isinstance(cell, Cell) else 0.0
-
-
-def hourly(lines: Iterable[Line]) -> bool:
-    return all(line.size_s == HOUR.total_seconds() for line in lines)
