@@ -178,12 +178,11 @@ def _look_alike(detectors: Detectors, day: Day, rules: Rules, findings: list[Fin
         return
     likes = (detectors.mirror, detectors.early, detectors.late)
     mirror, early, late = (_place(like, today, rules) for like in likes)
-    emptied = today.sag < min(0.0, today.usual_sag * today.factor)
     detectors.streaks = Streaks(
         before.imbalance,
-        before.swapped + 1 if mirror > rules.likeness and emptied else 0,
-        before.early + 1 if early > rules.likeness else 0,
-        before.late + 1 if late > rules.likeness else 0,
+        before.swapped + 1 if mirror > rules.swapped_likeness else 0,
+        before.early + 1 if early > rules.shifted_likeness else 0,
+        before.late + 1 if late > rules.shifted_likeness else 0,
     )
     findings.append(_swapped(detectors.streaks, mirror, today, day, rules))
     findings.append(_shifted(detectors.streaks, early, late, day, rules))

@@ -143,8 +143,9 @@ class Rules:
     imbalance_day: float = 0.15
     imbalance_days: float = 0.05
     min_day: int = 100  # persons; a quieter day is not judged for direction
-    likeness: float = 0.7  # 0 as usual, 1 as the mirror image or an hour away
+    swapped_likeness: float = 0.5  # 0 as usual, 1 as the mirror image
     swapped_days: int = 2
+    shifted_likeness: float = 0.7  # 0 as usual, 1 as an hour away
     shifted_days: int = 3
     min_apart: float = 30.0  # how far the two hypotheses must lie apart, natural logarithms
     loss_k: float = 0.5  # standard deviations

@@ -22,6 +22,7 @@ HOUR = timedelta(hours=1)
 HOUR_MS = 3_600_000
 WORKING_HOUR = 10
 RAMP_DAYS = 28
+LAST_DAYS = 22  # too near to the end of a line to begin anything
 Spoil = Callable[[Line, datetime, datetime], Count | None]
 
 
@@ -111,7 +112,7 @@ class Recorded:
 
 
 def record(lines: Mapping[str, Line], rules: Rules, each: int, seed: int) -> Recorded:
-    """Run the site; keep `each` moments of every line, from its hundredth day on."""
+    """Run the site; keep `each` moments of every line, after its first hundred days or first third."""
     dice = Random(seed)
     watched = {name: Watched(line, rules) for name, line in lines.items()}
     chosen = {name: _days(line, each, dice) for name, line in lines.items()}
@@ -128,7 +129,8 @@ def record(lines: Mapping[str, Line], rules: Rules, each: int, seed: int) -> Rec
 
 
 def _days(line: Line, each: int, dice: Random) -> frozenset[date]:
-    days = sorted({at.date() for at in line.counts})[100:-30]
+    days = sorted({at.date() for at in line.counts})
+    days = days[min(100, len(days) // 3) : -LAST_DAYS]
     return frozenset(dice.sample(days, min(each, len(days))))
 
 
