@@ -127,3 +127,10 @@ def test_a_full_memory_follows_what_is_new() -> None:
         moments = moments.learn(value, 60)
     assert moments.n == 60
     assert moments.mean == pytest.approx(50, abs=1)
+
+
+def test_a_full_memory_forgets_how_wide_it_once_was() -> None:
+    moments = Moments()
+    for value in [0.0, 100.0] * 30 + [50.0] * 300:
+        moments = moments.learn(value, 60)
+    assert moments.variance < 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -30,7 +31,7 @@ def test_a_quiet_season_that_the_neighbours_share_is_no_loss() -> None:
 def test_a_level_of_its_own_opens_a_break_and_a_shared_one_does_not() -> None:
     door, shared = Door().known(8), Door().known(8)
     began = door.day * DAY_MS
-    door.live(80, lost(-0.4), neighbour=0.0)  # type: ignore[arg-type]
+    door.live(150, lost(-0.4), neighbour=0.0)  # type: ignore[arg-type]
     shared.live(80, lost(-0.4), neighbour=0.3)  # type: ignore[arg-type]
     (broken,) = door.breaks
     assert abs(broken.since_ms - began) <= 3 * DAY_MS
@@ -38,6 +39,23 @@ def test_a_level_of_its_own_opens_a_break_and_a_shared_one_does_not() -> None:
     assert Kind.LEVEL_SHIFT in door.begun()
     assert len(door.ended(Kind.LEVEL_SHIFT)) == 1, "told, seen, and over: the new level is the level"
     assert shared.breaks == []
+
+
+def test_after_a_break_the_new_level_is_the_usual_one() -> None:
+    door = Door().known(8)
+    before = door.detectors.gap.mean
+    while not door.breaks:
+        door.live(1, lost(-0.4), neighbour=0.0)  # type: ignore[arg-type]
+    moved = door.detectors.gap.mean - before
+    assert moved == pytest.approx(math.log(door.breaks[0].factor), abs=0.03)
+
+
+def test_days_that_were_strange_are_not_a_lens_that_gets_dirty() -> None:
+    door = Door().known(8)
+    door.live(3, lost(0.7), neighbour=0.0)  # type: ignore[arg-type]
+    door.live(40, neighbour=0.0)
+    assert Kind.SLOW_LOSS not in door.begun()
+    assert abs(door.detectors.gap.mean) < 0.05
 
 
 def test_a_line_alone_cannot_tell_a_shift_from_the_season() -> None:
@@ -72,6 +90,16 @@ def test_where_there_is_no_other_way_the_same_is_an_imbalance() -> None:
     door = Door(rules=Rules(closed_perimeter=True))
     door.live(1, lambda slot: replace(slot, outs=round(slot.outs * 0.7)))
     assert door.begun() == {Kind.IMBALANCE}
+
+
+def test_too_few_persons_say_nothing_of_a_balance() -> None:
+    """110 in and 95 out are 15 % apart and may be chance."""
+    door = Door(rules=Rules(closed_perimeter=True), hours=False)
+    for day in range(5):
+        slot = Slot("door", day * DAY_MS, 3600, 0, DayType.WEEKDAY, ins=110, outs=95)
+        door.feed(slot)
+        door.close()
+    assert door.changes == []
 
 
 def test_in_and_out_exchanged() -> None:

@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.quality import NOT_COUNTED, Kind, Rules, Severity, Slot
+from gateway.quality import NOT_COUNTED, DayType, Kind, Rules, Severity, Slot
+from gateway.quality.cells import Expected
+from gateway.quality.detectors import Run
+from gateway.quality.judging import silence, too_silent
 from tests.door import DAY_MS, HOUR_MS, Door, hour_of
 
 
@@ -177,6 +180,26 @@ def test_nothing_is_judged_by_a_profile_in_the_first_week() -> None:
     door = Door()
     door.live(7, lambda slot: silent(slot) if slot.start_ms // DAY_MS >= 4 else slot)
     assert door.changes == []
+
+
+@pytest.mark.parametrize(("days", "length_s"), [(2, 0), (3, 3600)])
+def test_a_slot_known_from_two_days_cannot_be_too_silent(days: int, length_s: int) -> None:
+    slot = Slot("door", 0, 3600, 10, DayType.WEEKDAY, ins=0, outs=0)
+    run = silence(Run(), 0, Expected(50, 0.05, days), slot, Rules())
+    assert run.length_s == length_s
+
+
+@pytest.mark.parametrize(
+    ("run", "verdict"),
+    [
+        (Run(0, 3600, -6.0, 25.0), True),
+        (Run(0, 3600, -5.9, 25.0), False),
+        (Run(0, 3600, -6.0, 24.9), False),
+        (Run(0, 899, -6.0, 25.0), False),
+    ],
+)
+def test_silence_needs_odds_persons_and_a_quarter_of_an_hour(run: Run, verdict: bool) -> None:
+    assert too_silent(run, Rules()) is verdict
 
 
 def test_a_slot_that_comes_again_changes_nothing() -> None:
