@@ -20,9 +20,10 @@ anew.
 An `Alarm` without `until_ms` begins, one with it ends; (line, kind, since_ms) names it. `NOT_COUNTED` are
 the kinds during which the counts of the line are no counts. `words.sentence` says an alarm in English.
 
-When each test speaks (`Rules`): physical limit, clock, stuck and counts while closed at once; dead after a
-week; spike by chance, busy event, swapped and shifted after two; imbalance, slow loss and level shift after
-four. A cell speaks for itself from its third day on, before that the other kinds of day speak for it.
+When each test speaks (`Rules`): physical limit, clock, stuck and counts while closed at once; dead, one-sided
+and busy event after a week; spike, swapped and shifted after two; imbalance, slow loss and level shift after
+four. A slot is not found too silent or too busy before three days of its kind were seen; the dispersion is
+pooled over all cells from the first day.
 """
 
 from __future__ import annotations
