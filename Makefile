@@ -74,6 +74,7 @@ fuzz: $(VENV)/.installed-test
 evaluate: $(VENV)/.installed-test
 	EVALUATE=full $(BIN)/python -m pytest tests/e2e/test_fleet.py tests/e2e/test_replay.py -v -s --timeout 3600
 	$(BIN)/python -m tests.evaluate.intervals
+	$(BIN)/python -m tests.evaluate.quality
 
 pictures: $(VENV)/.installed-test
 	$(BIN)/python docs/pictures/draw.py

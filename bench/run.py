@@ -1,6 +1,6 @@
 """What it costs, as figures with the machine named; never a test. One part: `bench/run.py steady`.
 
-Parts: version, idle, throughput, steady, dcon, card, measures (measures.py), backlog (backlog.py).
+Parts: version, idle, throughput, steady, dcon, card; measures, quality, backlog in files of their name.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from bench.measures import costs  # noqa: E402 - beside this file
+from bench.quality import figures as quality_figures  # noqa: E402
 from bench.snapshot import costs as live_costs  # noqa: E402
 from tests.torture.rig import BIN, BROKER, free_port, wait_until  # noqa: E402 - the rig lives with the tests
 
@@ -311,6 +312,10 @@ def snapshot(_folder: Path) -> dict[str, object]:
     return live_costs()
 
 
+def quality(_folder: Path) -> dict[str, object]:
+    return quality_figures()
+
+
 PARTS: dict[str, Callable[[Path], dict[str, object]]] = {
     "version": version,
     "throughput": throughput,
@@ -321,6 +326,7 @@ PARTS: dict[str, Callable[[Path], dict[str, object]]] = {
     "measures": measures,
     "snapshot": snapshot,
     "backlog": backlog,
+    "quality": quality,
 }
 
 

@@ -37,7 +37,7 @@ TABLE: dict[str, set[str]] = {
     "gateway.calendars": PURE,
     "gateway.holidays": set(),
     "gateway.measures": PURE | {"gateway.measures"},
-    "gateway.quality": PURE,
+    "gateway.quality": PURE | {"gateway.measures", "gateway.quality"},
     "gateway.driver": PURE | {"gateway.errors"},
     "gateway.config": PURE
     | {"gateway.errors", "gateway.driver", "gateway.config", "gateway.windows", "gateway.calendars"}
@@ -97,6 +97,7 @@ PURE_ROOMS = {
     "gateway.measures",
     "gateway.learning",
     "gateway.reports",
+    "gateway.quality",
     "drivers",
 }
 
