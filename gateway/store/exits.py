@@ -23,9 +23,12 @@ LEARNT = (
 )
 KEPT = (
     "SELECT z.zone, d.day_ms, d.ins, d.outs, d.residual, d.watched_ms, d.base_ms, d.imbalance, d.made_ms,"
-    " max(d.revision) FROM zone_days d JOIN zones z ON z.id=d.zone_id WHERE (:zone IS NULL OR z.zone=:zone)"
-    " AND d.day_ms>=:from AND d.day_ms<:to AND (:as_of IS NULL OR d.made_ms<=:as_of)"
+    " max(d.revision) FROM zones z CROSS JOIN zone_days d ON d.zone_id=z.id AND d.day_ms>=:from"
+    " AND d.day_ms<:to WHERE (:zone IS NULL OR z.zone=:zone) AND (:as_of IS NULL OR d.made_ms<=:as_of)"
     " GROUP BY d.zone_id, d.day_ms ORDER BY d.day_ms, z.zone"
+)
+RESIDUAL = (
+    "SELECT residual FROM zone_days WHERE zone_id=? AND day_ms<? ORDER BY day_ms DESC, revision DESC LIMIT 1"
 )
 Step = tuple[int, int]  # ins and outs of a window, in thousandths of persons
 
@@ -76,6 +79,12 @@ def kept_days(
     """Days that begin in `[from, to)`, as they were known at an instant."""
     binds = {"zone": zone, "from": from_ms, "to": to_ms, "as_of": as_of_ms}
     return [ZoneDay(*row[:-1]) for row in con.execute(KEPT, binds)]
+
+
+def last_residual(con: sqlite3.Connection, zone_id: int, day_ms: int) -> int | None:
+    """Of the last day that was over before the one that begins at `day_ms`."""
+    row = con.execute(RESIDUAL, (zone_id, day_ms)).fetchone()
+    return None if row is None else int(row[0])
 
 
 def one_step(before: int, step: Step, ratio: ExitRatio) -> int:

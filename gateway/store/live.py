@@ -14,10 +14,10 @@ from gateway.measures.calibrated import Calibrated, Together
 from gateway.model import Role, TimeQuality
 from gateway.store.calibrated import CalibratedSum
 from gateway.store.corrections import window_sums
-from gateway.store.exits import ExitRatio, kept_days, one_step, whole
+from gateway.store.exits import ExitRatio, last_residual, one_step, whole
 from gateway.store.exits import learnt as learnt_exits
 from gateway.store.in_force import told, touching
-from gateway.store.memory import DAY_MS, FAR_MS, Memory, Zone
+from gateway.store.memory import FAR_MS, Memory, Zone
 from gateway.store.plan import FLAG_CORRECTED, FLAG_IMBALANCE, ZoneLive, flag_names
 from gateway.store.readings import Sums
 from gateway.store.sums import LineWindow, ZoneSum
@@ -89,7 +89,6 @@ def _closed(con: sqlite3.Connection, memory: Memory, zone: Zone, day_ms: int) ->
     size_s = next(grid.size_s for grid in memory.grids if grid.base and grid.from_ms <= day_ms < grid.to_ms)
     through = max(memory.zone_through.get((zone.id, size_s), day_ms), day_ms)
     rows = con.execute(TODAY, (zone.id, size_s, day_ms, through)).fetchall()
-    before = kept_days(con, zone.zone, day_ms - 2 * DAY_MS, day_ms, None)
     raw, inside = (rows[-1][11], rows[-1][12]) if rows else (0, 0)
     flags = 0
     for row in rows:
@@ -106,7 +105,7 @@ def _closed(con: sqlite3.Connection, memory: Memory, zone: Zone, day_ms: int) ->
         completeness=_completeness(rows),
         windows=[(came, row[3]) for came, row in zip(visitors, rows, strict=True)],
         lagged=learnt.lagged(visitors, size_s),
-        residual=before[-1].residual if before else None,
+        residual=last_residual(con, zone.id, day_ms),
         ratio=learnt_exits(con, zone.id, day_ms),
         learnt=learnt,
     )

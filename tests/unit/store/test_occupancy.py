@@ -104,6 +104,26 @@ async def test_three_days_teach_as_the_oracle_says(box: Box) -> None:
     assert live(box).residual == -4
 
 
+async def test_one_reader_learns_every_night(box: Box) -> None:
+    """What it remembers of a zone's exits does not outlive a day that is added or restated."""
+    reader = box.store.reader()
+    learned = []
+    for number, outs in enumerate((100, 110, 120)):
+        await day(box, FIRST + number * DAY, [(100, outs)])
+        learned.append(reader.live(box.wall)[0].exit_ratio)
+    box.pass_ms(MINUTE)
+    await box.store.calibrate(LineFactor("door", "in", 1.1, 0.0, FIRST + 2 * DAY), box.now())
+    await box.close()
+    learned.append(reader.live(box.wall)[0].exit_ratio)
+    reader.close_file()
+    assert learned == [
+        1,
+        pytest.approx((0.9 * 100 + 100) / (0.9 * 100 + 110)),
+        pytest.approx((0.81 * 100 + 0.9 * 100 + 100) / (0.81 * 100 + 0.9 * 110 + 120)),
+        pytest.approx((0.81 * 100 + 0.9 * 100 + 110) / (0.81 * 100 + 0.9 * 110 + 120)),
+    ]
+
+
 async def test_a_day_that_was_hardly_watched_teaches_nothing(box: Box) -> None:
     await day(box, FIRST, [(95, 100)], 80)
     box.at(FIRST + DAY + HOUR)
