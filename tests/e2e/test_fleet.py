@@ -23,7 +23,7 @@ from tests.fleet_rig import Centre, Seen
 pytestmark = [pytest.mark.needs("mosquitto"), pytest.mark.timeout(400)]
 WHOLE = os.environ.get("EVALUATE") == "full"
 DAY_SPEED = 90  # with room for what else the machine does: a quarter of an hour and a little
-SPEED = 120  # the daemon then takes less than half of one core; docs/evaluation.md
+SPEED = 120  # the daemon then takes about half of one core; docs/evaluation.md
 WARM_H = 6  # by then caches are full: SQLite's pages, statements, topics
 MB_PER_H = 0.5  # the smallest object kept of each telegram (28 bytes of 29 000 an hour) would be 0.8
 FAST = 240  # for a fleet of few counters
