@@ -41,18 +41,20 @@ from gateway.store.readings import raw_sums
 from gateway.store.schema import FILE
 from gateway.store.schema import reader as connect
 from gateway.store.teaching import KNOWN_THEN
+from gateway.store.zone_lines import ZoneLine, zone_lines
 from gateway.windows import Span, business_date, day_of, local_hour
 
 # ruff: noqa: S608  statements are put together from parts of ours only
+# CROSS JOIN: zones first, so that the key of aggregates finds the span; the other way round scans the file
 AGGREGATES = (
     "SELECT z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
     " a.amount AS amount_minor, a.watched_ms, a.base_ms, a.estimated_ins, a.estimated_outs, a.occupancy,"
     " a.occupancy_raw, a.flags, a.quality, a.lines, a.reason, a.closed_ms, a.calibration, a.cal_ins,"
     f" a.cal_outs, a.cal_passersby, a.cal_ins_ppm, a.cal_passersby_ppm, a.staff, {KNOWN_THEN},"
     " max(a.revision) FROM"
-    " zone_aggregates a"
-    " JOIN zones z ON z.id=a.zone_id WHERE (:zone IS NULL OR z.zone=:zone)"
-    " AND (a.size_s=:size OR :size IS NULL AND EXISTS (SELECT 1 FROM grids g WHERE g.base=1"
+    " zones z CROSS JOIN zone_aggregates a ON a.zone_id=z.id WHERE (:zone IS NULL OR z.zone=:zone)"
+    " AND a.size_s IN (SELECT size_s FROM grids WHERE size_s=:size OR :size IS NULL AND base=1)"
+    " AND (:size IS NOT NULL OR EXISTS (SELECT 1 FROM grids g WHERE g.base=1"
     " AND g.size_s=a.size_s AND g.from_ms<=a.start_ms AND (g.to_ms IS NULL OR g.to_ms>a.start_ms)))"
     " AND a.start_ms>=:from"
     " AND a.start_ms<:to AND (:as_of IS NULL OR a.closed_ms<=:as_of) GROUP BY a.zone_id, a.start_ms"
@@ -63,6 +65,7 @@ READINGS = (
     " r.returns, r.amount AS amount_minor, r.quality FROM readings r JOIN lines l ON l.id=r.line_id"
     " WHERE r.long=? AND r.start_ms>=? AND r.start_ms<? ORDER BY r.start_ms, l.counter, l.line"
 )
+QUALITIES = [quality.value for quality in TimeQuality]  # by rank
 CALIBRATED = ("calibration", "cal_ins", "cal_outs", "cal_passersby", "cal_ins_ppm", "cal_passersby_ppm")
 
 
@@ -123,6 +126,17 @@ class Reader:
             residuals = {(day.zone, day.day_ms): day.residual for day in days}
             rows = _dicts(con.execute(AGGREGATES, binds))
             return [_shown(plans.at(row["closed_ms"]), row, residuals) for row in rows]
+
+    def zone_lines(
+        self, zone: str, from_ms: int, to_ms: int, size_s: int | None, as_of_ms: int | None = None
+    ) -> list[ZoneLine]:
+        """Each line (no tills) in each of those windows of a zone, oldest first."""
+        with self._reading() as con:
+            memory = Memory(con)
+            ids = [one.id for one in memory.zones.values() if one.zone == zone]
+            return [
+                row for id_ in ids for row in zone_lines(con, memory, id_, (from_ms, to_ms), size_s, as_of_ms)
+            ]
 
     def readings(self, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
         """Stored readings that start in `[from, to)`; `key` 0 is a delta or a difference."""
@@ -313,7 +327,7 @@ def _shown(plan: Grid, row: dict[str, Any], residuals: Mapping[tuple[str, int], 
         "calibrated": None if cal[0] is None else Calibrated(*cal),
         "phi": Learnt.of(row["learnt"]).phi_at(hour),
         "flags": flag_names(row["flags"]),
-        "time_quality": list(TimeQuality)[row.pop("quality")].value,
+        "time_quality": QUALITIES[row.pop("quality")],
     }
 
 
