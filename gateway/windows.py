@@ -82,6 +82,12 @@ def local_hour(at_ms: int, timezone: str) -> int:
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone_of(timezone)).hour
 
 
+def minute_of(at_ms: int, timezone: str) -> int:
+    """Minutes that a local clock shows; in autumn an hour of them comes twice."""
+    shown = _local(at_ms, timezone)
+    return shown.hour * 60 + shown.minute
+
+
 def business_date(at_ms: int, timezone: str, day_start_min: int = 0) -> date:
     """The date of the business day around an instant: by the day's own beginning, never by subtraction.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from gateway import measures
@@ -71,7 +72,16 @@ def sample() -> Health:
         clock_trusted=True,
         ready=True,
         site=SiteHealth(
-            "box-1", "fjord", "Fjord & <Sentrum>", "Europe/Oslo", "NOK", 900, 0.8, DAY_MS, DAY_MS + 86_400_000
+            "box-1",
+            "fjord",
+            "Fjord & <Sentrum>",
+            "Europe/Oslo",
+            "NOK",
+            900,
+            0.8,
+            DAY_MS,
+            DAY_MS + 86_400_000,
+            "2026-11-23",
         ),
         zones=[
             zone("mall", "mall", 1250, None, 0.97),
@@ -146,6 +156,7 @@ class FakeHealth:
         self.health = health or sample()
         self.ready = True
         self.asked: list[tuple[str, int, int, int, int | None]] = []
+        self.asked_days: list[tuple[str, date, date, str, bool]] = []
 
     def change(self, **parts: Any) -> None:
         self.health = replace(self.health, **parts)
@@ -158,6 +169,16 @@ class FakeHealth:
     ) -> Sequence[Mapping[str, Any]]:
         self.asked.append((zone, from_ms, to_ms, size_s, as_of_ms))
         return day()
+
+    async def days(
+        self, zone: str, first: date, after: date, by: str, *, lines: bool = False
+    ) -> Sequence[Mapping[str, Any]]:
+        if by == "period":
+            raise ValueError("there are none")
+        self.asked_days.append((zone, first, after, by, lines))
+        return [
+            {"zone": zone, "label": first.isoformat(), "ins": 3, "tier": "measured", "atv": {"value": 2.5}}
+        ]
 
     async def audit(self) -> Mapping[str, Any]:
         return {"balanced": True, "imbalance": 0, "lines": [], "upstreams": []}

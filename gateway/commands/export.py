@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
@@ -18,12 +17,8 @@ from gateway.commands import config_option, load_or_exit
 
 if TYPE_CHECKING:
     from gateway.config import Config
-    from gateway.health.history import Place
     from gateway.store import Reader
     from gateway.windows import Span
-
-DATE = re.compile(r"\d{4}-\d\d-\d\d")
-CHUNK_MS = 86_400_000  # a day at a time: memory stays flat however long the span
 
 
 def moment(text: str) -> int | date:
@@ -117,11 +112,6 @@ def _business_ms(config: Config, at: int | date) -> int:
     return day_bounds(at, config.site.timezone, config.site.day_start_min)[0]
 
 
-def _spans(from_ms: int, to_ms: int) -> Iterator[tuple[int, int]]:
-    for start_ms in range(from_ms, to_ms, CHUNK_MS):
-        yield start_ms, min(start_ms + CHUNK_MS, to_ms)
-
-
 def _refuse_strange(config: Config, reader: Reader, zones: tuple[str, ...], size_s: int | None) -> None:
     known = {*reader.zone_names(), *config.zone} if zones else set()
     if strange := sorted({*zones} - known):
@@ -129,21 +119,6 @@ def _refuse_strange(config: Config, reader: Reader, zones: tuple[str, ...], size
     kept = [] if size_s is None else [*map(str, reader.sizes_s())]
     if kept and str(size_s) not in kept:
         raise click.UsageError(f"--size: no windows of {size_s} s; kept: {', '.join(kept)}")
-
-
-def _place(config: Config, reader: Reader) -> Place:
-    from gateway.health.history import Place
-
-    roles = {zone["zone"]: frozenset(line["role"] for line in zone["members"]) for zone in reader.zones()}
-    return Place(config.site.id, config.site.currency, config.windows.min_completeness, roles)
-
-
-def _windows(
-    reader: Reader, zones: tuple[str, ...], span: Span, size_s: int | None, as_of_ms: int | None
-) -> Iterator[Mapping[str, Any]]:
-    for zone in zones or (None,):
-        for low, high in _spans(*span):
-            yield from reader.aggregates(zone, low, high, size_s, as_of_ms)
 
 
 def _aggregates(
@@ -155,9 +130,10 @@ def _aggregates(
     as_of_ms: int | None,
 ) -> Iterator[Mapping[str, Any]]:
     from gateway.health import history
+    from gateway.health.adding import place_of, windows
 
-    place = _place(config, reader)
-    for row in _windows(reader, zones, span, size_s or config.windows.size_s, as_of_ms):
+    place = place_of(config, reader.zones())
+    for row in windows(reader, zones, span, size_s or config.windows.size_s, as_of_ms):
         yield history.aggregate(row, place)
 
 
@@ -170,30 +146,15 @@ def _added_up(
     size_s: int | None,
     as_of_ms: int | None,
 ) -> Iterator[Mapping[str, Any]]:
-    from gateway.health.stretches import Report
-    from gateway.windows import day_bounds
+    from gateway.health.adding import Asked, added_up
 
-    site, kept = config.site, reader.kept(size_s)
-
-    def bounds(first: date, last: date) -> Span:
-        low_ms, _ = day_bounds(first, site.timezone, site.day_start_min)
-        return low_ms, day_bounds(last, site.timezone, site.day_start_min)[1]
-
-    report = Report(
-        by=by,
-        weeks=site.weeks,
-        span=span,
-        bounds=bounds,
-        open_of=lambda zone, low, high: kept[zone].openings.base_ms(low, high),
-        through={} if as_of_ms else {zone: one.through_ms for zone, one in kept.items()},
-        place=_place(config, reader),
-    )
-    return report.rows(_windows(reader, zones, span, size_s, as_of_ms))
+    return added_up(config, reader, Asked(by, span, zones, size_s, as_of_ms))
 
 
 def _readings(reader: Reader, from_ms: int, to_ms: int) -> Iterator[Mapping[str, Any]]:
     from gateway.health import history
+    from gateway.health.adding import chunks
 
-    for low, high in _spans(from_ms, to_ms):
-        for row in reader.readings(low, high):
+    for chunk in chunks((from_ms, to_ms)):
+        for row in reader.readings(*chunk):
             yield from history.readings(row)

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from gateway.measures import Ratio
+from gateway.measures.imputing import UNKNOWN
 from gateway.model import Histogram
 
 
@@ -32,7 +33,10 @@ class OpeningHealth:
 
 @dataclass(frozen=True, slots=True)
 class ZoneHealth:
-    """A zone's business day so far: closed windows and those not yet closed."""
+    """A zone's business day so far: closed windows and those not yet closed.
+
+    `tier`: measured, estimated or unknown, by completeness.
+    """
 
     zone: str
     name: str
@@ -58,6 +62,7 @@ class ZoneHealth:
     calibration: Mapping[str, float] | None = None  # version, ins, outs, passersby; None: not calibrated
     staff: int = 0  # of the ins, who work there
     figures: Mapping[str, Ratio] = field(default_factory=dict)  # further rates by name, see docs/measures.md
+    tier: str = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +145,7 @@ class SiteHealth:
     min_completeness: float
     day_start_ms: int  # the business day of `at_ms`
     day_end_ms: int
+    business_date: str  # 2026-11-23
 
 
 @dataclass(frozen=True, slots=True)

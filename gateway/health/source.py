@@ -7,11 +7,13 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway import __version__, windows
 from gateway.health import history
+from gateway.health.adding import Asked, Buffer, added_up
 from gateway.health.opening import opening
 from gateway.health.snapshot import (
     BooksHealth,
@@ -43,7 +45,7 @@ GROWTH_S = 600.0  # the shortest look back for "how long until the card is full"
 PROCESS_IO = Path("/proc/self/io")
 
 
-class Reader(Protocol):
+class Reader(Buffer, Protocol):
     """What health asks of the store's read-only side; called in a thread."""
 
     def live(self, now_ms: int) -> Sequence[ZoneLive]: ...
@@ -51,9 +53,6 @@ class Reader(Protocol):
     def lines(self) -> Sequence[LineTotals]: ...
     def pending(self) -> Sequence[Pending]: ...
     def books(self) -> Books: ...
-    def aggregates(
-        self, zone: str, from_ms: int, to_ms: int, size_s: int, as_of_ms: int | None = None
-    ) -> Sequence[Mapping[str, Any]]: ...
 
 
 class Link(Protocol):
@@ -116,6 +115,17 @@ class HealthSource:
         """Event data of the windows of `[from, to)`, by start."""
         rows = await asyncio.to_thread(self._reader.aggregates, zone, from_ms, to_ms, size_s, as_of_ms)
         return [history.aggregate(row, self._place) for row in rows]
+
+    async def days(
+        self, zone: str, first: date, after: date, by: str, *, lines: bool = False
+    ) -> list[Mapping[str, Any]]:
+        """A zone's business days of `[first, after)` added up. ValueError: there are no periods."""
+        site = self._config.site
+        if by == "period" and site.week == "iso":
+            raise ValueError('[site] week = "iso" has no periods')
+        edges = [windows.day_bounds(day, site.timezone, site.day_start_min)[0] for day in (first, after)]
+        asked = Asked(by, (edges[0], edges[1]), (zone,), lines=lines)
+        return await asyncio.to_thread(lambda: list(added_up(self._config, self._reader, asked)))
 
     async def audit(self) -> Mapping[str, Any]:
         """The books as they are now."""
@@ -183,6 +193,7 @@ class HealthSource:
             min_completeness=grid.min_completeness,
             day_start_ms=start_ms,
             day_end_ms=end_ms,
+            business_date=windows.business_date(now_ms, site.timezone, site.day_start_min).isoformat(),
         )
 
     def _openings(self, now_ms: int, day: windows.Span) -> dict[str, OpeningHealth]:

@@ -1,21 +1,28 @@
 """Windows added up over business days, weeks, months or retail periods. Pure.
 
 Ratios are of the sums, never averages of ratios; completeness is the watched share of all open time, also of
-that whose windows are missing.
+that whose windows are missing. What a day lacks is imputed beside what was counted, day by day, and added up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from gateway import measures
 from gateway.calendars import Stretch, Weeks, stretch
 from gateway.health import history
-from gateway.measures.calibrated import Together
+from gateway.measures.calibrated import Together, rate_basis
+from gateway.measures.imputing import UNKNOWN, WHOLE, tier
+from gateway.measures.ratios import ESTIMATED, INCOMPLETE, UNDECIDED
 from gateway.model import TimeQuality
+from gateway.reports.days import between
+from gateway.reports.gaps import CLOSED, Doors, Filled, Usual, filled, joined, usual_days
+from gateway.reports.lacks import Gaps, Lines, spans
+from gateway.reports.rates import Base, Centre, rates
 from gateway.windows import Span
 
 SUMMED = (
@@ -31,15 +38,19 @@ SUMMED = (
 )
 QUALITIES = [quality.value for quality in TimeQuality]  # the best first
 OpenMs = Callable[[str, int, int], int]  # zone, from, to → open ms
+Spans = Sequence[Span]
 
 
 @dataclass(slots=True)
 class Sum:
-    """One zone's windows of one stretch, in order; `reached_ms`: until where its time is accounted for."""
+    """One zone's windows of one business day, in order; `reached_ms`: until where its time is accounted for.
+
+    Days are added to a stretch by `plus`. `lacking`: windows that were not watched though open. `undecided`:
+    a fault of one of its lines is suspected in it, and what it counted meanwhile counts as not watched.
+    """
 
     zone: str
     kind: str
-    stretch: Stretch
     reached_ms: int
     sums: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SUMMED, 0))
     open_ms: int = 0
@@ -48,20 +59,30 @@ class Sum:
     quality: int = 0
     flags: dict[str, None] = field(default_factory=dict)
     together: Together = field(default_factory=Together)
+    lacking: list[Span] = field(default_factory=list)
+    undecided: bool = False
 
-    def add(self, row: Mapping[str, Any], open_of: OpenMs) -> None:
+    def add(self, row: Mapping[str, Any], open_of: OpenMs, suspected: Spans = ()) -> None:
         """The next window, and the open time before it of which there is none."""
-        self.miss(row["start_ms"], open_of)
-        self.reached_ms = max(self.reached_ms, row["start_ms"] + row["size_s"] * 1000)
+        start_ms, end_ms = row["start_ms"], row["start_ms"] + row["size_s"] * 1000
+        self.miss(start_ms, open_of)
+        self.reached_ms = max(self.reached_ms, end_ms)
         for name in SUMMED:
             self.sums[name] += row[name]
         self.together.add(row.get("calibrated"), (row["ins"], row["outs"], row["passersby"]))
         if row["base_ms"] is not None:
-            self.open_ms += row["base_ms"]
-            known = row["watched_ms"] is not None and self.watched_ms is not None
-            self.watched_ms = self.watched_ms + row["watched_ms"] if known else None
+            fault = any(low < end_ms and start_ms < high for low, high in suspected)
+            self._watch((start_ms, end_ms), row["base_ms"], 0 if fault else row["watched_ms"])
+            self.undecided = self.undecided or fault
         self.quality = max(self.quality, QUALITIES.index(row["time_quality"]))
         self.flags |= dict.fromkeys(row["flags"])
+
+    def _watch(self, span: Span, open_ms: int, watched_ms: int | None) -> None:
+        self.open_ms += open_ms
+        known = watched_ms is not None and self.watched_ms is not None
+        self.watched_ms = (self.watched_ms or 0) + (watched_ms or 0) if known else None
+        if (watched_ms or 0) < WHOLE * open_ms:
+            self.lacking.append(span)
 
     def miss(self, until_ms: int, open_of: OpenMs) -> None:
         """No window up to there: that time was not watched."""
@@ -69,7 +90,44 @@ class Sum:
             missing_ms = open_of(self.zone, self.reached_ms, until_ms)
             self.missing_ms += missing_ms
             self.open_ms += missing_ms
+            if missing_ms:
+                self.lacking.append((self.reached_ms, until_ms))
             self.reached_ms = until_ms
+
+    def plus(self, day: Sum) -> None:
+        """The next day of a stretch."""
+        for name in SUMMED:
+            self.sums[name] += day.sums[name]
+        self.open_ms += day.open_ms
+        known = self.watched_ms is not None and day.watched_ms is not None
+        self.watched_ms = (self.watched_ms or 0) + (day.watched_ms or 0) if known else None
+        self.missing_ms += day.missing_ms
+        self.quality = max(self.quality, day.quality)
+        self.flags |= day.flags
+        self.together.plus(day.together)
+        self.lacking += day.lacking
+
+    def base(self) -> Base:
+        """What rates are made of."""
+        of = rate_basis(self.sums["ins"], self.sums["passersby"], self.together.result())
+        counts = (self.sums["staff"], self.sums["sales"], self.sums["amount_minor"])
+        return Base(of.entries, *counts, of.s_entries)
+
+    @property
+    def complete(self) -> float | None:
+        return None if self.watched_ms is None else measures.completeness(self.watched_ms, self.open_ms)
+
+    @property
+    def tier(self) -> str:
+        return tier(self.complete) if self.open_ms else CLOSED
+
+
+class Days(Protocol):
+    """Who knows the lines of a zone day by day; `gateway.health.adding.DoorDays` is one."""
+
+    def doors(self, zone: str, span: Span) -> Doors: ...
+
+    def usual(self, zone: str, day: date) -> Usual | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +135,8 @@ class Report:
     """What is asked for. `span`: ms; `bounds` of the business days from one date to another, ms.
 
     `through`: zone → until when its windows are closed, where known; what comes after is not yet missing.
+    `centres`: zone → the mall around it. `suspected`: zone → when a fault of one of its lines is suspected
+    and nobody has decided. `shown`: these zones only; empty: all. `lines`: tell of each line, too.
     """
 
     by: str
@@ -86,41 +146,71 @@ class Report:
     open_of: OpenMs
     through: Mapping[str, int]
     place: history.Place
+    days: Days
+    centres: Mapping[str, str] = field(default_factory=dict)
+    suspected: Mapping[str, Spans] = field(default_factory=dict)
+    shown: Collection[str] = ()
+    lines: bool = False
 
     def rows(self, windows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         """One row for each zone and stretch that has windows, by time; each zone's windows come in order."""
         found: dict[tuple[date, str], Sum] = {}
         through = dict(self.through)
         for row in windows:
-            where = stretch(self.by, date.fromisoformat(row["business_date"]), self.weeks)
-            key = (where.first, row["zone"])
-            if key not in found:
-                start_ms = max(self.bounds(where.first, where.last)[0], self.span[0])
-                found[key] = Sum(row["zone"], row["kind"], where, start_ms)
-            found[key].add(row, self.open_of)
-            through[row["zone"]] = max(through.get(row["zone"], 0), found[key].reached_ms)
-        for key in sorted(found):
-            yield self._row(found[key], through[key[1]])
+            zone, day = row["zone"], date.fromisoformat(row["business_date"])
+            if (day, zone) not in found:
+                found[day, zone] = self._begin(zone, row["kind"], day)
+            found[day, zone].add(row, self.open_of, self.suspected.get(zone, ()))
+            through[zone] = max(through.get(zone, 0), found[day, zone].reached_ms)
+        keys = {(stretch(self.by, day, self.weeks), zone): one.kind for (day, zone), one in found.items()}
+        parts = {key: self._parts(*key, kind, found, through[key[1]]) for key, kind in keys.items()}
+        sums = {key: _added(part) for key, part in parts.items()}
+        for key in sorted(keys, key=lambda key: (key[0].first, key[1])):
+            if not self.shown or key[1] in self.shown:
+                centre = sums.get((key[0], self.centres.get(key[1], "")))
+                row = self._row(sums[key], key[0], through[key[1]], centre)
+                yield row | self._lacks(parts[key], sums[key], through[key[1]])
 
-    def _row(self, one: Sum, closed_ms: int) -> dict[str, Any]:
-        low_ms, high_ms = self.bounds(one.stretch.first, one.stretch.last)
-        one.miss(min(high_ms, self.span[1], closed_ms), self.open_of)
+    def _begin(self, zone: str, kind: str, day: date) -> Sum:
+        return Sum(zone, kind, max(self.bounds(day, day)[0], self.span[0]))
+
+    def _clipped(self, day: date, closed_ms: int) -> Span:
+        """What is asked for and closed of a day."""
+        low_ms, high_ms = self.bounds(day, day)
+        return max(low_ms, self.span[0]), min(high_ms, self.span[1], closed_ms)
+
+    def _parts(
+        self, one: Stretch, zone: str, kind: str, found: Mapping[tuple[date, str], Sum], closed_ms: int
+    ) -> dict[date, Sum]:
+        """A zone's days, those too of which there is no window at all."""
+        parts: dict[date, Sum] = {}
+        for day in between(one.first, one.last):
+            low_ms, high_ms = self._clipped(day, closed_ms)
+            if low_ms < high_ms:
+                parts[day] = found.get((day, zone)) or self._begin(zone, kind, day)
+                parts[day].miss(high_ms, self.open_of)
+        return parts
+
+    def _row(self, one: Sum, where: Stretch, closed_ms: int, centre: Sum | None) -> dict[str, Any]:
+        low_ms, high_ms = self.bounds(where.first, where.last)
         asked = self.span[0] <= low_ms and high_ms <= self.span[1]
-        complete = None if one.watched_ms is None else measures.completeness(one.watched_ms, one.open_ms)
-        calibrated = one.together.result()
+        complete, calibrated = one.complete, one.together.result()
         sums = {"zone": one.zone, "completeness": complete, "calibrated": calibrated, **one.sums}
         conversion, capture = history.ratios(sums, self.place)
+        roles = self.place.roles.get(one.zone, frozenset())
+        around = None if centre is None else Centre(centre.base().visitors, centre.complete)
+        others = rates(one.base(), roles, complete, around, self.place.min_completeness)
         return {
             "site": self.place.site,
             "zone": one.zone,
             "kind": one.kind,
             "calendar": self.weeks.name,
             "by": self.by,
-            "label": one.stretch.label,
-            "first": one.stretch.first.isoformat(),
-            "last": one.stretch.last.isoformat(),
+            "label": where.label,
+            "first": where.first.isoformat(),
+            "last": where.last.isoformat(),
             "whole": asked and high_ms <= closed_ms and not one.missing_ms,
-            "compares_with": self._compared(one.stretch),
+            "compares_with": self._compared(where),
             **one.sums,
             "currency": self.place.currency,
             "open_s": one.open_ms // 1000,
@@ -131,10 +221,42 @@ class Report:
             "calibration": calibrated and calibrated.to_json(),
             "conversion": conversion.to_json(),
             "capture_rate": capture.to_json(),
+            **{name: ratio.to_json() for name, ratio in others.items()},
         }
+
+    def _lacks(self, parts: Mapping[date, Sum], total: Sum, closed_ms: int) -> dict[str, Any]:
+        """How much of the stretch is known, and what is imputed."""
+        gaps, doors = Gaps(), Lines()
+        for day, part in parts.items():
+            gaps.add(part.tier, self._filled(day, part, closed_ms))
+            if self.lines:
+                doors.add(self.days.doors(part.zone, self._clipped(day, closed_ms)))
+        found = gaps.to_json(total.sums)
+        if self.by == "day":
+            found["missing"] = spans(joined(total.lacking))
+        return found | ({"lines": doors.to_json()} if self.lines else {})
+
+    def _filled(self, day: date, part: Sum, closed_ms: int) -> Filled:
+        if part.undecided:
+            return Filled(why=UNDECIDED)
+        if part.tier == UNKNOWN:
+            return Filled(why=INCOMPLETE)
+        if part.tier != ESTIMATED:
+            return Filled()
+        before = usual_days(day, partial(self.days.usual, part.zone))
+        doors = self.days.doors(part.zone, self._clipped(day, closed_ms))
+        return filled(doors, before, part.complete)
 
     def _compared(self, one: Stretch) -> str | None:
         """The label of the same stretch a year before; weekdays and holidays make months a poor match."""
         if self.by == "month":
             return None
         return stretch(self.by, self.weeks.comparable(one.first), self.weeks).label
+
+
+def _added(parts: Mapping[date, Sum]) -> Sum:
+    first = next(iter(parts.values()))
+    total = Sum(first.zone, first.kind, first.reached_ms)
+    for part in parts.values():
+        total.plus(part)
+    return total

@@ -10,6 +10,7 @@ from gateway import measures
 from gateway.health.figures import Sums, figures
 from gateway.health.snapshot import OpeningHealth, ZoneHealth
 from gateway.measures.calibrated import rate_basis
+from gateway.measures.imputing import tier
 
 if TYPE_CHECKING:
     from gateway.config.tables import ZoneTable
@@ -108,6 +109,7 @@ def _zone(
         conversion=conversion,
         capture_rate=capture,
         opening=opens,
+        tier=tier(live.completeness),
         calibration=live.calibrated.to_json() if live.calibrated else None,
         figures=figures(sums, live.completeness, least, None if centre is None else centre.completeness),
     )

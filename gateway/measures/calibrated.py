@@ -78,6 +78,15 @@ class Together:
         self._wrong_ins += part.ins * part.ins_ppm
         self._wrong_passersby += part.passersby * part.passersby_ppm
 
+    def plus(self, other: Together) -> None:
+        """Its windows are ours, too."""
+        self._version = max(self._version, other._version)
+        self._ins += other._ins
+        self._outs += other._outs
+        self._passersby += other._passersby
+        self._wrong_ins += other._wrong_ins
+        self._wrong_passersby += other._wrong_passersby
+
     def result(self) -> Calibrated | None:
         """None where no window was calibrated."""
         if not self._version:

@@ -23,7 +23,7 @@ def capture_rate(entries: float, passersby: float, s_k: float = 0.0) -> Ratio:
     return Ratio(value, *widened(value, *interval, s_k), PASSERSBY, flags=flags)
 
 
-def mall_share(entries: int, mall_visitors: int, phi: float = PHI_START) -> Ratio:
+def mall_share(entries: float, mall_visitors: float, phi: float = PHI_START) -> Ratio:
     """Store entries per visitor of the centre. Two doors, two counts: a ratio of over-dispersed Poissons."""
     if mall_visitors <= 0:
         return unknown(NO_DENOMINATOR)

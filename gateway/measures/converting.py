@@ -66,7 +66,7 @@ def conversion(
     return rate(sales, ins - staff, VISITORS, phi, s_k)
 
 
-def conversion_crude(sales: int, ins: int, *, phi: float = PHI_START, s_k: float = 0.0) -> Ratio:
+def conversion_crude(sales: int, ins: float, *, phi: float = PHI_START, s_k: float = 0.0) -> Ratio:
     """Receipts per entry, staff and all: for comparison with sites that cannot tell staff."""
     return rate(sales, ins, CRUDE, phi, s_k)
 

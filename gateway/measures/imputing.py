@@ -7,7 +7,7 @@ suspected and nobody has decided: mark those cells missing first. Oracle O8.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.measures.converting import PHI_START
@@ -16,6 +16,8 @@ from gateway.measures.ratios import ESTIMATED, INCOMPLETE, NO_HISTORY, PROFILE_F
 
 WHOLE = 0.98  # from here on nothing is added
 LEAST = 0.80  # below, nothing is published; the profile may be offered as a forecast
+
+MEASURED, UNKNOWN = "measured", "unknown"  # tiers; the one between is ESTIMATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,31 @@ def coverage(watched_s: Iterable[float], open_s: float) -> float | None:
     if not known or open_s <= 0:
         return None
     return min(1.0, max(0.0, min(known)) / open_s)
+
+
+def tier(covered: float | None) -> str:
+    """`measured`, `estimated` or `unknown`, by the share of the open time that was watched."""
+    if covered is None or covered < LEAST:
+        return UNKNOWN
+    return MEASURED if covered >= WHOLE else ESTIMATED
+
+
+def dispersion(days: Sequence[tuple[float, float]]) -> float:
+    """Phi of persons: how much more than by chance such a gap would have been missed on the usual days.
+
+    `days`: persons of each usual day in the cells (watched, missing) of the gap. Each is imputed from the
+    others; the mean of squared errors over their expectation at phi 1 (of one person at least), `PHI_START`
+    counting as one more day. Days without a person say nothing.
+    """
+    squares = [PHI_START]
+    for at, (observed, missing) in enumerate(days):
+        others = [*days[:at], *days[at + 1 :]]
+        usual = math.fsum(day[0] for day in others)
+        if usual >= 1 and observed >= 1:
+            imputed = observed * math.fsum(day[1] for day in others) / usual
+            expected = imputed + imputed * imputed / observed
+            squares.append((missing - imputed) ** 2 / max(1.0, expected))
+    return max(1.0, math.fsum(squares) / len(squares))
 
 
 def estimate(

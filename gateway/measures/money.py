@@ -26,7 +26,7 @@ def average_transaction(amount_minor: int, sales: int, cv: float = RECEIPT_CV) -
 
 
 def sales_per_visitor(
-    amount_minor: int, sales: int, visitors: int, *, phi: float = PHI_START, cv: float = RECEIPT_CV
+    amount_minor: int, sales: int, visitors: float, *, phi: float = PHI_START, cv: float = RECEIPT_CV
 ) -> Ratio:
     """SPV: minor units per visitor (entries less staff). Varies by how many buy and what they spend."""
     if visitors <= 0:

@@ -31,6 +31,7 @@ _PATHS = {
     "/api/v1/acceptances": ("calibrations that were accepted from tallies", "application/json"),
     "/api/v1/campaigns/{id}": ("whether a campaign shows", "application/json"),
     "/api/v1/growth": ("like-for-like growth of a zone's doors", "application/json"),
+    "/api/v1/days": ("business days of one zone, added up, with what is missing", "application/json"),
     "/api/openapi.json": ("this document", "application/json"),
 }
 _ID = {
@@ -96,16 +97,25 @@ _QUERY = (
     ("size_s", False, {"type": "integer", "minimum": 1, "maximum": 86_400}),
     ("as_of", False, _TIME),
 )
+_DATE = {"type": "string", "format": "date", "description": "a business day of the site"}
+_DAYS_QUERY = (
+    ("zone", True, {"type": "string"}),
+    ("from", False, _DATE),
+    ("to", False, {**_DATE, "description": "the business day after the last"}),
+    ("by", False, {"enum": ["day", "week", "month", "period"], "default": "day"}),
+    ("doors", False, {"enum": ["0", "1"], "description": "1: each line, too, with when it was not watched"}),
+)
 
 
 def document() -> dict[str, Any]:
     paths = {path: {"get": _operation(text, media)} for path, (text, media) in _PATHS.items()}
-    history = paths["/api/v1/aggregates"]["get"]
-    history["parameters"] = [
-        {"name": name, "in": "query", "required": required, "schema": schema}
-        for name, required, schema in _QUERY
-    ]
-    history["responses"]["200"]["content"]["text/csv"] = {"schema": {"type": "string"}}
+    for path, query in (("/api/v1/aggregates", _QUERY), ("/api/v1/days", _DAYS_QUERY)):
+        history = paths[path]["get"]
+        history["parameters"] = [
+            {"name": name, "in": "query", "required": required, "schema": schema}
+            for name, required, schema in query
+        ]
+        history["responses"]["200"]["content"]["text/csv"] = {"schema": {"type": "string"}}
     for path, entered in _ENTERED.items():
         paths[path]["post"] = _entering(*entered)
     for path, names in _ASKED.items():

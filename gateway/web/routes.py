@@ -5,20 +5,25 @@ from __future__ import annotations
 import errno
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import date, timedelta
 from typing import Any, Protocol
 
 from aiohttp import hdrs, web
 
+from gateway.calendars import BY
 from gateway.health import Health, to_json
 from gateway.metrics import exposition
 from gateway.web import access, entering, page
 from gateway.web.entering import Entry
 from gateway.web.openapi import document
-from gateway.web.tables import AGGREGATE_COLUMNS, as_csv, parse_instant
+from gateway.web.tables import AGGREGATE_COLUMNS, STRETCH_COLUMNS, as_csv, parse_instant
 
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_WINDOWS = 50_000  # in one history answer: 400 days of quarter hours
 MAX_MS = 253_402_300_800_000  # the year 10000
+MAX_DAYS = 400  # in one answer: as long as aggregates are kept
+FIRST_YEAR, LAST_YEAR = 1970, 9998
+DAY = timedelta(days=1)
 
 
 class Source(Protocol):
@@ -32,6 +37,12 @@ class Source(Protocol):
         self, zone: str, from_ms: int, to_ms: int, size_s: int, as_of_ms: int | None = None
     ) -> Sequence[Mapping[str, Any]]:
         """Event data of the current (or `as_of_ms`) revisions, by start."""
+        ...
+
+    async def days(
+        self, zone: str, first: date, after: date, by: str, *, lines: bool = False
+    ) -> Sequence[Mapping[str, Any]]:
+        """Business days of `[first, after)` added up. Raises ValueError where there are no such stretches."""
         ...
 
     async def audit(self) -> Mapping[str, Any]: ...
@@ -58,6 +69,7 @@ def application(source: Source, token: str | None = None, entry: Entry | None = 
             web.get("/api/openapi.json", openapi),
             web.get("/api/v1/live", live),
             web.get("/api/v1/aggregates", aggregates),
+            web.get("/api/v1/days", days),
             web.get("/api/v1/audit", audit),
             *(web.get(f"/api/v1/{part}", _list_of(part)) for part in PARTS),
             *(entering.routes(*entry) if entry else ()),
@@ -165,6 +177,37 @@ async def aggregates(request: web.Request) -> web.Response:
     if _wants_csv(request):
         return web.Response(text=as_csv(rows, AGGREGATE_COLUMNS), content_type="text/csv", charset="utf-8")
     return web.json_response({"zone": zone, "size_s": size_s, "aggregates": list(rows)})
+
+
+async def days(request: web.Request) -> web.Response:
+    """Business days of one zone added up by day, week, month or period; `doors=1`: each of its lines, too."""
+    health = await request.app[SOURCE].snapshot()
+    zone, by = _known_zone(request, health), request.query.get("by", "day")
+    if by not in BY:
+        raise web.HTTPUnprocessableEntity(text=f"by: expected {', '.join(BY)}")
+    after = _date(request, "to", date.fromisoformat(health.site.business_date) + DAY)
+    first = _date(request, "from", after - 7 * DAY)
+    if not 0 < (after - first).days <= MAX_DAYS:
+        raise web.HTTPUnprocessableEntity(text=f"from must lie before to, at most {MAX_DAYS} days")
+    lines = request.query.get("doors", "0") not in ("", "0")
+    try:
+        rows = await request.app[SOURCE].days(zone, first, after, by, lines=lines)
+    except ValueError as error:
+        raise web.HTTPUnprocessableEntity(text=f"by: {error}") from None
+    if _wants_csv(request):
+        return web.Response(text=as_csv(rows, STRETCH_COLUMNS), content_type="text/csv", charset="utf-8")
+    return web.json_response({"zone": zone, "by": by, "days": list(rows)})
+
+
+def _date(request: web.Request, name: str, default: date) -> date:
+    text = request.query.get(name)
+    try:
+        day = default if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise web.HTTPUnprocessableEntity(text=f"{name}: expected a date like 2026-11-23") from None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise web.HTTPUnprocessableEntity(text=f"{name}: out of range")
+    return day
 
 
 def _known_zone(request: web.Request, health: Health) -> str:

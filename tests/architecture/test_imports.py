@@ -64,7 +64,8 @@ TABLE: dict[str, set[str]] = {
     "gateway.control": PURE | {"gateway.errors", "gateway.health", "gateway.items"},
     "gateway.metrics": PURE | {"gateway.health", "gateway.measures"},
     "gateway.web": PURE
-    | {"gateway.errors", "gateway.health", "gateway.measures", "gateway.metrics", "gateway.web"},
+    | {"gateway.calendars", "gateway.errors", "gateway.health", "gateway.measures", "gateway.metrics"}
+    | {"gateway.web"},
     "drivers": {"gateway.driver", "gateway.model", "gateway.errors", "drivers"},
     "simulators": {"simulators"},
 }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import csv
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -159,6 +161,51 @@ async def test_a_wrong_question_is_a_problem_in_words(visit: Visit, query: str, 
     assert visit.source.asked == []
 
 
+async def test_days_default_to_the_last_seven_business_days(visit: Visit) -> None:
+    answer = await visit.json("/api/v1/days?zone=mall")
+    assert visit.source.asked_days == [("mall", date(2026, 11, 17), date(2026, 11, 24), "day", False)]
+    assert answer["days"][0]["tier"] == "measured"
+
+
+async def test_days_of_doors_by_week(visit: Visit) -> None:
+    await visit.json("/api/v1/days?zone=mall&from=2026-11-01&to=2026-12-01&by=week&doors=1")
+    assert visit.source.asked_days == [("mall", date(2026, 11, 1), date(2026, 12, 1), "week", True)]
+
+
+async def test_days_as_csv(visit: Visit) -> None:
+    status, headers, body = await visit.get("/api/v1/days?zone=mall", Accept="text/csv")
+    [row] = csv.DictReader(body.splitlines())
+    assert (status, headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
+    assert (row["label"], row["ins"], row["tier"], row["atv"], row["spv"]) == (
+        "2026-11-17",
+        "3",
+        "measured",
+        "2.5",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "word"),
+    [
+        ("", "zone is missing"),
+        ("zone=nowhere", "unknown zone"),
+        ("zone=mall&by=year", "by: expected"),
+        ("zone=mall&by=period", "by: there are none"),
+        ("zone=mall&from=2026-11-23T00:00:00Z", "from: expected a date"),
+        ("zone=mall&from=2026-11-24&to=2026-11-24", "must lie before"),
+        ("zone=mall&from=2020-01-01", "at most 400 days"),
+        ("zone=mall&to=9999-12-31", "to: out of range"),
+        ("zone=mall&from=0001-01-01", "from: out of range"),
+    ],
+)
+async def test_a_wrong_question_for_days_is_a_problem_in_words(visit: Visit, query: str, word: str) -> None:
+    status, _, body = await visit.get(f"/api/v1/days?{query}")
+    assert status == 422
+    assert word in json.loads(body)["detail"]
+    assert visit.source.asked_days == []
+
+
 @pytest.mark.parametrize(
     "path", ["/nothing", "/static/../routes.py", "/static/routes.py", "/static/%2e%2e%2fpage.py"]
 )
@@ -264,7 +311,7 @@ async def test_the_page_needs_nothing_from_elsewhere(visit: Visit) -> None:
 async def test_openapi_names_every_route(visit: Visit) -> None:
     paths = (await visit.json("/api/openapi.json"))["paths"]
     for path in paths:
-        query = "?zone=mall" if path.endswith("aggregates") else ""
+        query = "?zone=mall" if path.endswith(("aggregates", "days")) else ""
         assert (await visit.get(path.replace("{id}", "advent") + query))[0] == 200
     assert {
         "/",
