@@ -75,6 +75,7 @@ evaluate: $(VENV)/.installed-test
 	EVALUATE=full $(BIN)/python -m pytest tests/e2e/test_fleet.py tests/e2e/test_replay.py -v -s --timeout 3600
 	$(BIN)/python -m tests.evaluate.intervals
 	$(BIN)/python -m tests.evaluate.quality
+	$(BIN)/python -m tests.evaluate.bounds
 
 pictures: $(VENV)/.installed-test
 	$(BIN)/python docs/pictures/draw.py

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from gateway.measures.imputing import MEASURED, UNKNOWN, WHOLE, dispersion, estimate
-from gateway.measures.intervals import Z_95
+from gateway.measures.quantiles import t_quantile
 from gateway.measures.ratios import ESTIMATED, NO_HISTORY
 from gateway.windows import Span
 
@@ -64,18 +64,23 @@ Usual = Mapping[str, Profile]  # the same of a day that others are judged by
 
 @dataclass(slots=True)
 class Side:
-    """Persons imputed on one side, and what they were imputed from. Sides add up, variance included."""
+    """Persons imputed on one side, and what they were imputed from. Sides add up, variance included.
+
+    `degrees`: of freedom, of the days that the variance was learnt from.
+    """
 
     imputed: float = 0.0
     variance: float = 0.0
     observed: float = 0.0
     usual: float = 0.0
+    degrees: int = 0
 
     def add(self, other: Side) -> None:
         self.imputed += other.imputed
         self.variance += other.variance
         self.observed += other.observed
         self.usual += other.usual
+        self.degrees += other.degrees
 
     @property
     def error(self) -> float:
@@ -87,9 +92,10 @@ class Side:
         return self.observed / self.usual if self.usual else None
 
     def bounds(self, counted: int) -> tuple[float, float]:
-        """95 % of all persons; those that were counted are certain."""
+        """95 % of all persons, by Student's t; those that were counted are certain."""
         total = counted + self.imputed
-        return max(float(counted), total - Z_95 * self.error), total + Z_95 * self.error
+        far = t_quantile(0.975, self.degrees) * self.error if self.degrees else 0.0
+        return max(float(counted), total - far), total + far
 
 
 @dataclass(slots=True)
@@ -204,7 +210,8 @@ def _side(
     found = estimate(round(observed), watched, missing, covered, phi=dispersion(usual))
     if found.total is None:
         return None
-    return Side(found.imputed, found.standard_error**2, observed, watched)
+    degrees = days + 1  # what is assumed of the dispersion counts as one more day
+    return Side(found.imputed, found.standard_error**2, observed, watched, degrees)
 
 
 def _mean(rates: Sequence[Persons]) -> Persons:

@@ -71,9 +71,9 @@ def test_a_busy_day_stays_busy() -> None:
     assert side.imputed == pytest.approx(111.573374, abs=5e-7)
     assert side.error == pytest.approx(17.430739 / 2.5**0.5, abs=5e-7)
     low, high = side.bounds(1250)
-    assert (low, high) == (
-        pytest.approx(1361.573374 - 1.96 * side.error, abs=1e-3),
-        pytest.approx(1383.18, abs=0.01),
+    t = 2.570582  # Student's t, 97.5 %, of the four days and what is assumed
+    assert (low, high) == pytest.approx(
+        (1361.573374 - t * side.error, 1361.573374 + t * side.error), abs=1e-4
     )
 
 
