@@ -91,6 +91,7 @@ class HealthSource:
         self._clock, self._closing = clock, closing
         self.ready = False
         self._one_at_a_time, self._one_audit = asyncio.Lock(), asyncio.Lock()
+        self._one_report = asyncio.Lock()  # a year of them is seconds of work: counting must not wait for two
         self._last: Health | None = None
         self._due_s = 0.0
         self._books: Books | None = None
@@ -125,7 +126,8 @@ class HealthSource:
             raise ValueError('[site] week = "iso" has no periods')
         edges = [windows.day_bounds(day, site.timezone, site.day_start_min)[0] for day in (first, after)]
         asked = Asked(by, (edges[0], edges[1]), (zone,), lines=lines)
-        return await asyncio.to_thread(lambda: list(added_up(self._config, self._reader, asked)))
+        async with self._one_report:
+            return await asyncio.to_thread(lambda: list(added_up(self._config, self._reader, asked)))
 
     async def audit(self) -> Mapping[str, Any]:
         """The books as they are now."""

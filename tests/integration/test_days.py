@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 from gateway import config
 from gateway.commands import export
 from gateway.config import Config
+from gateway.health import HealthSource
 from gateway.health.adding import Asked, added_up
 from gateway.model import (
     Basis,
@@ -297,6 +299,20 @@ async def test_turnover_per_receipt_asks_no_door(centre: Centre) -> None:
     await lived(centre, south=range(10, 16))
     [shop] = centre.rows("day", "2026-11-26", "2026-11-27", "shop")
     assert (shop["atv"]["value"], shop["spv"]["why"]) == (250.0, "completeness")
+
+
+async def test_the_daemon_gives_the_same_rows(centre: Centre) -> None:
+    """What `/api/v1/days` answers."""
+    await lived(centre, north=range(12, 13))
+    roster, ingest, clock = (SimpleNamespace(rules=RULES, zones=ZONES), SimpleNamespace(), SimpleNamespace())
+    parts: list[Any] = [centre.config, roster, centre.reader, [], [], ingest, clock, SimpleNamespace()]
+    source = HealthSource(*parts)
+    first, after = date(2026, 11, 26), date(2026, 11, 27)
+    rows = await source.days("mall", first, after, "day", lines=True)
+    assert rows == centre.rows("day", "2026-11-26", "2026-11-27", "mall", lines=True)
+    assert [line["line"] for line in rows[0]["lines"]] == ["north", "south"]
+    with pytest.raises(ValueError, match="no periods"):
+        await source.days("mall", first, after, "period")
 
 
 async def test_the_command_gives_the_same_as_csv(centre: Centre) -> None:

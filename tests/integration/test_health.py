@@ -172,7 +172,7 @@ async def test_today_of_a_zone(box: Box) -> None:
     assert (zone.zone, zone.name, zone.kind) == ("shop", "The shop", "store")
     assert (zone.ins, zone.outs, zone.passersby, zone.sales) == (400, 396, 400, 80)
     assert zone.occupancy == 4
-    assert zone.completeness == 1.0
+    assert (zone.completeness, zone.tier) == (1.0, "measured")
     assert zone.conversion.value == 0.2
     assert zone.conversion.formula == "visitors/1"
     assert zone.capture_rate.value == 1.0
