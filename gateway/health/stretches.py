@@ -186,7 +186,7 @@ class Report:
         parts: dict[date, Sum] = {}
         for day in between(one.first, one.last):
             low_ms, high_ms = self._clipped(day, closed_ms)
-            if low_ms < high_ms:
+            if low_ms < high_ms or (day, zone) in found:  # a window keeps its date when days begin elsewhere
                 parts[day] = found.get((day, zone)) or self._begin(zone, kind, day)
                 parts[day].miss(high_ms, self.open_of)
         return parts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from random import Random
 from typing import Any
@@ -58,12 +59,14 @@ class Buffer:
         span = bounds(day, day)
         return usual(self.doors(zone, span), open_of(zone, *span))
 
-    def report(self, by: str, rows: list[Row] | None = None, first: date = FIRST) -> list[Row]:
-        span = bounds(first, FIRST + timedelta(days=DAYS - 1))
+    def report(self, by: str, rows: list[Row] | None = None) -> list[Row]:
+        return list(self.asked(by).rows(rows or self.rows))
+
+    def asked(self, by: str) -> Report:
+        span = bounds(FIRST, FIRST + timedelta(days=DAYS - 1))
         roles = dict.fromkeys(("a", "b"), frozenset({Role.ENTRANCE, Role.TILL}))
         place = Place("s", "NOK", 0.8, roles)
-        report = Report(by, ISO, span, bounds, open_of, dict.fromkeys("ab", span[1]), place, self)
-        return list(report.rows(rows or self.rows))
+        return Report(by, ISO, span, bounds, open_of, dict.fromkeys("ab", span[1]), place, self)
 
 
 def window(zone: str, day: date, start_ms: int, share: float | None, dice: Random) -> Row:
@@ -173,3 +176,17 @@ def test_an_hour_lost_in_the_night_to_winter_time_is_imputed_once() -> None:
     day = next(one for one in buffer.report("day") if one["label"] == "2026-10-25")
     assert (day["ins"], day["tier"], day["imputed_ins"]) == (240, "estimated", pytest.approx(10))
     assert day["missing"] == [{"from": "2026-10-25T01:00:00Z", "to": "2026-10-25T02:00:00Z"}]
+
+
+def test_windows_that_counted_to_another_day_are_not_lost() -> None:
+    """The day's start was moved: a window keeps the date under which it was closed."""
+    buffer = Buffer([1.0] * DAYS, 1)
+    low_ms, _ = bounds(FIRST, FIRST)
+    rows = [row for row in buffer.rows if row["business_date"] == "2026-10-01"]
+    rows[-1]["business_date"] = rows[-2]["business_date"] = "2026-10-02"
+    report = replace(buffer.asked("day"), span=(low_ms, low_ms + 24 * HOUR_MS))
+    found = list(report.rows(rows))
+    assert [(day["label"], day["zone"]) for day in found] == [
+        (day, zone) for day in ("2026-10-01", "2026-10-02") for zone in "ab"
+    ]
+    assert sum(day["ins"] for day in found) == sum(row["ins"] for row in rows)
