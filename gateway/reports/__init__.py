@@ -1,1 +1,1 @@
-"""What closed days come to: like-for-like growth, whether a campaign shows, what nobody watched. Pure over days."""
+"""What closed days come to: like-for-like growth, whether a campaign shows, what nobody watched. Pure."""
