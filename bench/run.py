@@ -1,6 +1,6 @@
 """What it costs, as figures with the machine named; never a test. One part: `bench/run.py steady`.
 
-Parts: version, idle, throughput, steady, dcon, card; measures, quality, backlog in files of their name.
+Parts: version, idle, throughput, steady, dcon, card; measures, quality, backlog, closing: files of that name.
 """
 
 from __future__ import annotations
@@ -316,6 +316,13 @@ def quality(_folder: Path) -> dict[str, object]:
     return quality_figures()
 
 
+def closing(_folder: Path) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, str(HERE / "closing.py")], capture_output=True, text=True, check=False
+    )
+    return {"output": done.stdout.strip().splitlines()}
+
+
 PARTS: dict[str, Callable[[Path], dict[str, object]]] = {
     "version": version,
     "throughput": throughput,
@@ -327,6 +334,7 @@ PARTS: dict[str, Callable[[Path], dict[str, object]]] = {
     "snapshot": snapshot,
     "backlog": backlog,
     "quality": quality,
+    "closing": closing,
 }
 
 

@@ -10,6 +10,10 @@ from gateway import __version__
 
 COMMANDS = {
     "audit": ("gateway.commands.audit", "The books: exit 1 if they do not balance."),
+    "breaks": (
+        "gateway.commands.breaks",
+        "Where lines began to count at another level; dismiss those that are explained.",
+    ),
     "calibrate": (
         "gateway.commands.calibrate",
         "Put a door's calibration factor in force, list them, end one.",

@@ -73,6 +73,7 @@ def plans_of(config: Config) -> dict[str, UpstreamPlan]:
             zones=tuple(upstream.send.zones) if upstream.send.zones else None,
             sizes_s=tuple(upstream.send.sizes_s or (config.windows.size_s,)),
             from_ms=upstream.from_ms,
+            alarms=upstream.send.alarms,
         )
         for name, upstream in config.upstream.items()
     }
@@ -109,7 +110,7 @@ async def gateway(config: Config, clock: Clock) -> AsyncIterator[Gateway]:
         ingest = Ingest(store, roster, clock, config.gateway.commit_interval_s, strangers)
         reader = store.reader()
         pumps = [_pump(name, config, store, clock) for name in config.upstream]
-        closing = Closing(store, clock, lambda: _wake(pumps))
+        closing = Closing(store, clock, lambda: _wake(pumps), ingest.clock_offset_ms)
         ingest.listeners.add(closing.stir)
         links = _links(config, roster, clock, ingest, store, reader)
         health = HealthSource(config, roster, reader, links, pumps, ingest, clock, closing)
@@ -191,6 +192,10 @@ def _offer(control: ControlServer, store: Store, pumps: Sequence[Pump], roster: 
         log.info("counter %s: another device, serial %s", counter, args.get("serial") or "not told")
         return registers
 
+    async def dismiss(args: Mapping[str, Any]) -> int:
+        return await store.dismiss_breaks(str(args.get("line")), clock.stamp())
+
+    control.register("dismiss", dismiss)
     control.register("replace-counter", replace_counter)
     control.register("release", release)
     control.register("forget", forget)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
@@ -26,7 +26,9 @@ WINDOWS_AT_ONCE = 100  # in one transaction: recording waits for it, and an ackn
 class Closer(Protocol):
     """What closing asks of the store."""
 
-    async def close(self, now: Stamp, limit: int = WINDOWS_AT_ONCE) -> ClosedSummary: ...
+    async def close(
+        self, now: Stamp, limit: int = WINDOWS_AT_ONCE, offsets_ms: Mapping[str, int] | None = None
+    ) -> ClosedSummary: ...
     async def hold_release(self, now: Stamp) -> int: ...
     async def prune(self, now: Stamp) -> object: ...
 
@@ -34,8 +36,15 @@ class Closer(Protocol):
 class Closing:
     """Closes windows while the clock is believed; wakes the pumps when there is something to forward."""
 
-    def __init__(self, store: Closer, clock: Clock, closed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Closer,
+        clock: Clock,
+        closed: Callable[[], None],
+        offsets_ms: Mapping[str, int] | None = None,
+    ) -> None:
         self._store, self._clock, self._closed = store, clock, closed
+        self._offsets_ms = {} if offsets_ms is None else offsets_ms  # of counters' clocks, as they change
         self._prune_at = self._stirred_s = 0.0
         self._stirred = asyncio.Event()
         self._next_ms = 0
@@ -80,7 +89,7 @@ class Closing:
             self.stir()
         more = True
         while more:
-            summary = await self._store.close(now, WINDOWS_AT_ONCE)
+            summary = await self._store.close(now, WINDOWS_AT_ONCE, self._offsets_ms)
             self.revisions.update(summary.revisions)
             more, self._next_ms = summary.more, summary.next_ms
             if summary.revisions:

@@ -88,12 +88,23 @@ def _links(health: Health) -> Iterator[Metric]:
     )
 
 
+def _alarms(health: Health) -> Iterator[Metric]:
+    raised = sorted({(one.line, one.kind) for one in health.alarms if one.raised})
+    yield _gauge(
+        "footfall_alarm",
+        "1 while the counts of a line look wrong in this way.",
+        ("line", "kind"),
+        ((pair, 1) for pair in raised),
+    )
+
+
 def _counters(health: Health) -> Iterator[Metric]:
+    faulty = {one.counter for one in health.alarms if one.raised and one.severity == "fault"}
     yield _gauge(
         "footfall_device_healthy",
-        "1 while a counter or till says nothing of a fault and has been heard.",
+        "1 while a counter or till has been heard, says nothing of a fault, and counts as it used to.",
         ("counter",),
-        (((one.counter,), int(one.state == "ok")) for one in health.counters),
+        (((one.counter,), int(one.state == "ok" and one.counter not in faulty)) for one in health.counters),
     )
     yield _gauge(
         "footfall_device_last_reading_timestamp_seconds",
@@ -151,7 +162,7 @@ def _upstreams(health: Health) -> Iterator[Metric]:
     )
     yield _counter(
         "footfall_deliveries",
-        "Aggregates sent to an upstream, by its answer.",
+        "Aggregates and alarms sent to an upstream, by its answer.",
         ("upstream", "result"),
         (
             ((one.upstream, result), n)
@@ -211,7 +222,7 @@ class SnapshotCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         health = self._read()
-        for part in (_lines, _links, _counters, _zones, _upstreams, _buffer):
+        for part in (_lines, _links, _alarms, _counters, _zones, _upstreams, _buffer):
             yield from part(health)
 
     def describe(self) -> Iterable[Metric]:

@@ -183,7 +183,10 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One rendered upstream event. `key` is (zone, size_s, start_ms); `body` is the CloudEvent."""
+    """One rendered upstream event; `body` is the CloudEvent.
+
+    It tells of the window (zone, size_s, start_ms), or of the alarm of that number, begun at `start_ms`.
+    """
 
     zone: str
     size_s: int
@@ -192,6 +195,7 @@ class Event:
     id: str
     body: dict[str, object]
     replayed: bool = False
+    alarm: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

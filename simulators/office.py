@@ -1,5 +1,5 @@
-"""What a head office keeps: one row a window, the highest (generation, revision) wins; and its comparison
-with the truth. One SQLite file, safe at every commit."""
+"""What a head office keeps: one row a window and one an alarm, the highest (generation, revision) wins; and
+its comparison with the truth. One SQLite file, safe at every commit."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 TYPE = "footfall.aggregate.v1"
+ALARM_TYPE = "footfall.alarm.v1"
 FIGURES = ("ins", "outs", "passersby", "sales", "returns", "amount_minor")
 OTHERS = (
     "kind",
@@ -27,6 +28,9 @@ OTHERS = (
 KEY = ("site", "zone", "size_s", "start")
 VERSION = ("generation", "revision")
 COLUMNS = (*KEY, *VERSION, *FIGURES, *OTHERS)
+ALARM_KEY = ("site", "alarm")
+ALARM_TEXTS = ("line", "kind", "severity", "state", "since", "until", "remedy")
+ALARM_COLUMNS = (*ALARM_KEY, *VERSION, *ALARM_TEXTS, "evidence")
 
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS windows(
@@ -34,13 +38,24 @@ CREATE TABLE IF NOT EXISTS windows(
   {", ".join(f"{name} INTEGER NOT NULL" for name in VERSION)},
   {", ".join(f"{name} INTEGER" for name in FIGURES)}, {", ".join(OTHERS)},
   PRIMARY KEY({", ".join(KEY)})) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS alarms(
+  site TEXT NOT NULL, alarm INTEGER NOT NULL, generation INTEGER NOT NULL, revision INTEGER NOT NULL,
+  {", ".join(ALARM_COLUMNS[4:])}, PRIMARY KEY(site, alarm)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tally(name TEXT PRIMARY KEY, events INTEGER NOT NULL);
 """
-UPSERT = f"""
-INSERT INTO windows({", ".join(COLUMNS)}) VALUES({", ".join("?" * len(COLUMNS))})
-ON CONFLICT({", ".join(KEY)}) DO UPDATE SET {", ".join(f"{name}=excluded.{name}" for name in COLUMNS[4:])}
-WHERE (excluded.generation, excluded.revision) > (generation, revision)
-"""
+
+
+def _upsert(table: str, key: Sequence[str], columns: Sequence[str]) -> str:
+    rest = ", ".join(f"{name}=excluded.{name}" for name in columns if name not in key)
+    return (
+        f"INSERT INTO {table}({', '.join(columns)}) VALUES({', '.join('?' * len(columns))})"
+        f" ON CONFLICT({', '.join(key)}) DO UPDATE SET {rest}"
+        " WHERE (excluded.generation, excluded.revision) > (generation, revision)"
+    )
+
+
+UPSERT = _upsert("windows", KEY, COLUMNS)
+UPSERT_ALARM = _upsert("alarms", ALARM_KEY, ALARM_COLUMNS)
 
 Sums: TypeAlias = dict[str, dict[str, int]]  # zone → figure → sum
 Window: TypeAlias = tuple[str, int, str]  # zone, size_s, start
@@ -69,20 +84,22 @@ class Ledger:
     def book(self, events: Sequence[Event], reject: str = "") -> Booked:
         """Add a batch up in one transaction; `reject`: events with this in their id are turned away."""
         booked = Booked()
-        rows = []
+        rows: dict[str, list[list[Any]]] = {UPSERT: [], UPSERT_ALARM: []}
         for event in events:
             why = "rejected on demand" if reject and reject in str(event.get("id")) else _wrong(event)
             if why:
                 booked.rejected[str(event.get("id"))] = why
             elif event["type"] == TYPE:
-                data = event["data"]
-                rows.append([data.get(name) for name in COLUMNS])
+                rows[UPSERT].append([event["data"].get(name) for name in COLUMNS])
+            elif event["type"] == ALARM_TYPE:
+                rows[UPSERT_ALARM].append(_alarm_row(event["data"]))
         before = self._db.total_changes
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._db.executemany(UPSERT, rows)
+            for statement, values in rows.items():
+                self._db.executemany(statement, values)
             booked.fresh = self._db.total_changes - before
-            booked.repeated = len(rows) - booked.fresh
+            booked.repeated = sum(map(len, rows.values())) - booked.fresh
             self._tally(
                 fresh=booked.fresh, repeated=booked.repeated, rejected=len(booked.rejected), batches=1
             )
@@ -115,16 +132,39 @@ class Ledger:
         query = f"SELECT {', '.join(COLUMNS)} FROM windows WHERE ?1 IS NULL OR zone = ?1 ORDER BY start, zone"  # noqa: S608
         return [dict(zip(COLUMNS, row, strict=True)) for row in self._db.execute(query, (zone,))]
 
+    def alarms(self) -> list[dict[str, Any]]:
+        """All alarms as they are known last, oldest first."""
+        query = f"SELECT {', '.join(ALARM_COLUMNS)} FROM alarms ORDER BY since, alarm"  # noqa: S608
+        rows = (dict(zip(ALARM_COLUMNS, row, strict=True)) for row in self._db.execute(query))
+        return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
+
+
+def _alarm_row(data: Mapping[str, Any]) -> list[Any]:
+    texts = [data.get(name) for name in ALARM_COLUMNS[:-1]]
+    return [*texts, json.dumps(data.get("evidence"), sort_keys=True)]
+
 
 def _wrong(event: Event) -> str:
     """Why an event cannot be stored, or ""."""
     if event.get("specversion") != "1.0" or not event.get("id") or not event.get("source"):
         return "not a CloudEvent 1.0"
-    if event.get("type") != TYPE:
+    if event.get("type") not in (TYPE, ALARM_TYPE):
         return "" if str(event.get("type")).startswith("footfall.") else "unknown type"
     data = event.get("data")
     if not isinstance(data, dict):
         return "data is no object"
+    return _wrong_alarm(data) if event["type"] == ALARM_TYPE else _wrong_window(data)
+
+
+def _wrong_alarm(data: Mapping[str, Any]) -> str:
+    if not all(isinstance(data.get(name), str) for name in ("site", "line", "kind", "state", "since")):
+        return "site, line, kind, state or since is missing"
+    if not all(type(data.get(name)) is int for name in ("alarm", *VERSION)):
+        return "alarm, generation or revision is no integer"
+    return ""
+
+
+def _wrong_window(data: Mapping[str, Any]) -> str:
     if not all(isinstance(data.get(name), str) for name in ("site", "zone", "start")):
         return "site, zone or start is missing"
     if not all(type(data.get(name)) is int for name in ("size_s", "generation", "revision")):

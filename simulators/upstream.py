@@ -1,7 +1,8 @@
 """A head office that receives CloudEvents batches, adds them up in SQLite, and misbehaves on demand.
 
-POST /events takes a batch; GET /sums, /windows show what is stored; POST /control {"mode": …, "for_s": …}
-changes what it does. Answers 2xx only after the commit: it may be killed at any instant.
+POST /events takes a batch; GET /sums, /windows, /alarms show what is stored; POST /control
+{"mode": …, "for_s": …} changes what it does. Answers 2xx only after the commit: it may be killed at any
+instant.
 """
 
 from __future__ import annotations
@@ -84,6 +85,9 @@ class HeadOffice:
     def windows(self, zone: str | None = None) -> list[dict[str, Any]]:
         return self._ledger.windows(zone)
 
+    def alarms(self) -> list[dict[str, Any]]:
+        return self._ledger.alarms()
+
     def tally(self) -> dict[str, int]:
         return self._ledger.tally()
 
@@ -93,6 +97,7 @@ class HeadOffice:
         app.router.add_post("/control", self._control)
         app.router.add_get("/sums", self._show_sums)
         app.router.add_get("/windows", self._show_windows)
+        app.router.add_get("/alarms", self._show_alarms)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         if self.mode != "down":
@@ -167,6 +172,9 @@ class HeadOffice:
 
     async def _show_windows(self, request: web.Request) -> web.Response:
         return web.json_response(self._ledger.windows(request.query.get("zone")))
+
+    async def _show_alarms(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._ledger.alarms())
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         kind, _, detail = self.mode.partition(":")

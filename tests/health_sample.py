@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway import measures
 from gateway.health import (
+    AlarmHealth,
     BooksHealth,
     BufferHealth,
     CounterHealth,
@@ -102,6 +103,34 @@ def sample() -> Health:
             LineHealth("corner/d5", False, 550, 500, 12, 0, {}),
             LineHealth("pos-1", True, 0, 0, 0, 44, {}),
         ],
+        alarms=[
+            AlarmHealth(
+                7,
+                "corner/d5",
+                "corner",
+                ("mall", "shop-1"),
+                "dead",
+                "fault",
+                NOW_MS - 4_500_000,
+                None,
+                {"expected": 41.5, "unlikely": 7.2},
+                "dead: nobody since 11:45 where 42 were expected",
+                "Look at: power.",
+            ),
+            AlarmHealth(
+                9,
+                "door-n",
+                "door-n",
+                ("mall",),
+                "event_high",
+                "info",
+                NOW_MS - 900_000,
+                None,
+                {"count": 310, "expected": 120},
+                "busy: 310 persons since 12:45 where 120 were expected",
+                "Nothing is broken.",
+            ),
+        ],
         upstreams=[
             UpstreamHealth(
                 "head-office",
@@ -155,6 +184,7 @@ class FakeHealth:
     def __init__(self, health: Health | None = None) -> None:
         self.health = health or sample()
         self.ready = True
+        self.unserved = ""
         self.asked: list[tuple[str, int, int, int, int | None]] = []
         self.asked_days: list[tuple[str, date, date, str, bool]] = []
 
@@ -179,6 +209,9 @@ class FakeHealth:
         return [
             {"zone": zone, "label": first.isoformat(), "ins": 3, "tier": "measured", "atv": {"value": 2.5}}
         ]
+
+    async def alarms(self, from_ms: int, to_ms: int) -> Sequence[AlarmHealth]:
+        return [one for one in self.health.alarms if from_ms <= one.since_ms < to_ms]
 
     async def audit(self) -> Mapping[str, Any]:
         return {"balanced": True, "imbalance": 0, "lines": [], "upstreams": []}

@@ -43,5 +43,35 @@ def event(index: int = 0, zone: str = "mall", revision: int = 1, ins: int = 31) 
     return Event(zone, 900, start_ms, revision, id_, body)
 
 
+def alarm(number: int = 1, revision: int = 1, state: str = "raised") -> Event:
+    """A counter that died at ten past nine."""
+    id_ = f"strommen/alarm/{number}/1795400000/{revision}"
+    data = {
+        "site": "strommen",
+        "alarm": number,
+        "line": "door-n",
+        "counter": "door-n",
+        "zones": ["mall"],
+        "kind": "dead",
+        "severity": "fault",
+        "state": state,
+        "since": "2026-11-23T09:15:00.000Z",
+        "until": None if state == "raised" else "2026-11-23T11:00:00.000Z",
+        "evidence": {"expected": 41.5},
+        "says": "Nobody was counted where about 42 persons were expected.",
+        "remedy": "Look at: power.",
+        "generation": 1_795_400_000,
+        "revision": revision,
+    }
+    body: dict[str, object] = {
+        **event().body,
+        "type": "footfall.alarm.v1",
+        "id": id_,
+        "subject": "strommen/door-n",
+        "data": data,
+    }
+    return Event("alarm", 0, START_MS + QUARTER_MS, revision, id_, body, alarm=number)
+
+
 def events(count: int) -> list[Event]:
     return [event(index) for index in range(count)]

@@ -42,6 +42,8 @@ def lines(snapshot: Mapping[str, Any]) -> Iterator[str]:
     yield f"{snapshot['at']} · clock {trust}" + (" · SIMULATED" if snapshot["simulated"] else "")
     if snapshot["fault"]:
         yield f"ACKNOWLEDGEMENTS WITHHELD: {snapshot['fault']}"
+    if snapshot["unserved"]:
+        yield f"NO PAGE AND NO METRICS: {snapshot['unserved']}"
     for title, part, text in _PARTS:
         yield ""
         yield title if snapshot[part] else f"{title}: none"
@@ -66,6 +68,11 @@ def _counter(counter: Mapping[str, Any]) -> str:
     return f"{counter['counter']:<16} {counter['driver']:<8} {counter['state']:<8} last {heard}{detail}"
 
 
+def _alarm(alarm: Mapping[str, Any]) -> str:
+    mark = {"fault": "FAULT", "warning": "look", "info": "note"}[alarm["severity"]]
+    return f"{alarm['line']:<16} {mark} since {alarm['since']} · {alarm['says']} {alarm['remedy']}".rstrip()
+
+
 def _zone(zone: Mapping[str, Any]) -> str:
     complete = zone["completeness"]
     share = "unknown" if complete is None else f"{100 * complete:.0f} %"
@@ -85,8 +92,10 @@ def _upstream(upstream: Mapping[str, Any]) -> str:
     oldest = f" (oldest {upstream['oldest_pending']})" if upstream["oldest_pending"] else ""
     state = "MISCONFIGURED" if upstream["misconfigured"] else "failing" if upstream["failures"] else "well"
     why = f" · {upstream['why']}" if upstream["why"] else ""
+    alarms = f" and {upstream['pending_alarms']} alarms" if upstream["pending_alarms"] else ""
     return (
         f"{upstream['upstream']:<16} {upstream['driver']:<7} {state} · {upstream['pending']} pending{oldest}"
+        f"{alarms}"
         f" · {upstream['rejected']} rejected{why}"
     )
 
@@ -104,6 +113,7 @@ def _books(books: Mapping[str, Any]) -> str:
 _PARTS = (
     ("links", "links", _link),
     ("counters and tills", "counters", _counter),
+    ("alarms", "alarms", _alarm),
     ("zones today", "zones", _zone),
     ("upstreams", "upstreams", _upstream),
 )

@@ -318,7 +318,7 @@ class SendTable(Table):
 
     zones: list[str] | None = Field(None, description="ids of zones; default: all")
     sizes_s: list[Size] | None = Field(None, description="window lengths, seconds; default: [windows] size_s")
-    alarms: bool = Field(False, description="alarms too")
+    alarms: bool = Field(False, description="alarms of the lines of these zones too")
 
 
 class UpstreamTable(Table):

@@ -17,9 +17,16 @@ from gateway.measures.converting import bag_rate
 from gateway.model import MAIN_LINE, Entry, EntryKind
 from gateway.reports import campaigns, growth
 from gateway.reports.days import Days
-from gateway.windows import day_of
+from gateway.windows import day_bounds, day_of
 
 SIDES = ("ins", "outs", "passes")
+
+
+class Break(Protocol):
+    """Where a line began to count at another level."""
+
+    @property
+    def line(self) -> str: ...
 
 
 class Counts(Days, Protocol):
@@ -32,6 +39,8 @@ class Counts(Days, Protocol):
     def taps(self, from_ms: int, to_ms: int) -> Mapping[str, tuple[int, int]]: ...
 
     def corrections(self) -> Sequence[Correction]: ...
+
+    def breaks(self, from_ms: int, to_ms: int) -> Sequence[Break]: ...
 
     def counted(self, counter: str, line: str, from_ms: int, to_ms: int) -> tuple[int, int, int] | None: ...
 
@@ -97,8 +106,10 @@ class Findings:
             raise EntryRefused("to: must not lie before from")
         if (span[1] - span[0]).days >= growth.MOST_DAYS:
             raise EntryRefused(f"to: more than {growth.MOST_DAYS} days after from")
-        where = self._place.timezone, self._place.day_start_min
-        return growth.growth(self._counts, zone, *span, self._place.weeks.comparable, (), *where)
+        where, weeks = (self._place.timezone, self._place.day_start_min), self._place.weeks
+        low_ms, high_ms = day_bounds(weeks.comparable(span[0]), *where)[0], day_bounds(span[1], *where)[1]
+        broken = {one.line for one in self._counts.breaks(low_ms, high_ms)}
+        return growth.growth(self._counts, zone, *span, weeks.comparable, broken, *where)
 
     def campaigns(self) -> Mapping[str, Any]:
         """All there are, those withdrawn too."""

@@ -1,6 +1,7 @@
 """One snapshot of everything, and who puts it together. Page, API, metrics and `status` read only this."""
 
 from gateway.health.snapshot import (
+    AlarmHealth,
     BooksHealth,
     BufferHealth,
     CounterHealth,
@@ -18,6 +19,7 @@ from gateway.health.snapshot import (
 from gateway.health.source import HealthSource
 
 __all__ = (
+    "AlarmHealth",
     "BooksHealth",
     "BufferHealth",
     "CounterHealth",

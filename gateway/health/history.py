@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway import measures
-from gateway.health.snapshot import rfc3339
+from gateway.health.snapshot import AlarmHealth, rfc3339
 from gateway.measures.calibrated import rate_basis
 from gateway.model import Role
 
 if TYPE_CHECKING:
     from gateway.roster import Roster
+    from gateway.store.events import AlarmFacts
 
 SAME = (
     "business_date",
@@ -82,6 +84,23 @@ def ratios(row: Mapping[str, Any], place: Place) -> tuple[measures.Ratio, measur
         capture = measures.capture_rate(of.entries, of.passersby, of.s_capture)
     least, complete = place.min_completeness, row["completeness"]
     return measures.gate(conversion, complete, least), measures.gate(capture, complete, least)
+
+
+def alarm(facts: AlarmFacts, timezone: str) -> AlarmHealth:
+    """A stored alarm with its words."""
+    return AlarmHealth(
+        alarm=facts.id,
+        line=facts.ref,
+        counter=facts.counter,
+        zones=json.loads(facts.zones),
+        kind=facts.kind,
+        severity=facts.severity,
+        since_ms=facts.since_ms,
+        until_ms=facts.until_ms,
+        evidence=json.loads(facts.evidence),
+        says=facts.says(timezone),
+        remedy=facts.advice,
+    )
 
 
 def readings(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

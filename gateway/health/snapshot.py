@@ -92,6 +92,31 @@ class CounterHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmHealth:
+    """What is wrong with the counts of a line, as far as its own history tells; `info` is no fault.
+
+    `says` and `remedy` are sentences in English; `kind` and `evidence` are for other languages.
+    """
+
+    alarm: int
+    line: str
+    counter: str
+    zones: Sequence[str]
+    kind: str
+    severity: str  # info, warning, fault
+    since_ms: int
+    until_ms: int | None
+    evidence: Mapping[str, float]
+    says: str
+    remedy: str
+
+    @property
+    def raised(self) -> bool:
+        """It alarms somebody: open, and a fault or worth a look."""
+        return self.until_ms is None and self.severity != "info"
+
+
+@dataclass(frozen=True, slots=True)
 class LineHealth:
     """What was ever counted on a line (persons) or till (receipts); replacing never lowers a total."""
 
@@ -117,6 +142,7 @@ class UpstreamHealth:
     why: str
     misconfigured: bool
     deliveries: Mapping[str, int]  # result → number
+    pending_alarms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +187,7 @@ class Health:
     links: Sequence[LinkHealth] = ()
     counters: Sequence[CounterHealth] = ()
     lines: Sequence[LineHealth] = ()
+    alarms: Sequence[AlarmHealth] = ()  # those that are open
     upstreams: Sequence[UpstreamHealth] = ()
     books: BooksHealth = BooksHealth(True, 0)
     buffer: BufferHealth = BufferHealth(0, None, 0, 0)
@@ -168,6 +195,7 @@ class Health:
     revisions: Mapping[str, int] = field(default_factory=dict)  # reason → number
     resets: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (counter, kind) → number
     fault: str = ""  # why acknowledgements are withheld
+    unserved: str = ""  # why page, API and metrics cannot be asked for
 
 
 def rfc3339(ms: int | None) -> str | None:

@@ -16,6 +16,7 @@ from gateway.health import history
 from gateway.health.adding import Asked, Buffer, added_up
 from gateway.health.opening import opening
 from gateway.health.snapshot import (
+    AlarmHealth,
     BooksHealth,
     BufferHealth,
     CounterHealth,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.ingest import Ingest
     from gateway.roster import Roster
+    from gateway.store.events import AlarmFacts
     from gateway.store.plan import Books, LineTotals, Pending, ZoneLive
 
 FRESH_S = 0.2  # a person at the door shall be on the page within a second
@@ -52,6 +54,8 @@ class Reader(Buffer, Protocol):
     def taps(self, from_ms: int, to_ms: int) -> Mapping[str, Taps]: ...
     def lines(self) -> Sequence[LineTotals]: ...
     def pending(self) -> Sequence[Pending]: ...
+    def alarms(self) -> Sequence[AlarmFacts]: ...
+    def alarms_between(self, from_ms: int, to_ms: int) -> Sequence[AlarmFacts]: ...
     def books(self) -> Books: ...
 
 
@@ -90,6 +94,7 @@ class HealthSource:
         self._links, self._pumps, self._ingest = links, pumps, ingest
         self._clock, self._closing = clock, closing
         self.ready = False
+        self.unserved = ""  # why the page cannot be asked for
         self._one_at_a_time, self._one_audit = asyncio.Lock(), asyncio.Lock()
         self._one_report = asyncio.Lock()  # a year of them is seconds of work: counting must not wait for two
         self._last: Health | None = None
@@ -105,10 +110,14 @@ class HealthSource:
         async with self._one_at_a_time:
             loop = asyncio.get_running_loop()
             began = loop.time()
-            if self._last is None or began >= self._due_s or self._last.ready != self.ready:
+            if self._last is None or began >= self._due_s or self._last.ready != self._is_ready:
                 self._last = await self._assemble()
                 self._due_s = loop.time() + max(FRESH_S, FRESH_SHARE * (loop.time() - began))
             return self._last
+
+    @property
+    def _is_ready(self) -> bool:
+        return self.ready and not self.unserved
 
     async def aggregates(
         self, zone: str, from_ms: int, to_ms: int, size_s: int, as_of_ms: int | None = None
@@ -129,6 +138,10 @@ class HealthSource:
         async with self._one_report:
             return await asyncio.to_thread(lambda: list(added_up(self._config, self._reader, asked)))
 
+    async def alarms(self, from_ms: int, to_ms: int) -> list[AlarmHealth]:
+        """What was wrong with a line at any time of `[from, to)`."""
+        return self._alarms(await asyncio.to_thread(self._reader.alarms_between, from_ms, to_ms))
+
     async def audit(self) -> Mapping[str, Any]:
         """The books as they are now."""
         return audit_json(await self._read_books(0.0))
@@ -138,19 +151,21 @@ class HealthSource:
         books = await self._read_books(BOOKS_S)
         site = self._site(now_ms)
         openings = self._openings(now_ms, (site.day_start_ms, site.day_end_ms))
-        shown, totals, queues = await asyncio.to_thread(self._read, now_ms, site, openings)
+        shown, totals, queues, alarms = await asyncio.to_thread(self._read, now_ms, site, openings)
         return Health(
             at_ms=now_ms,
             version=__version__,
             config_hash=self._config.hash,
             simulated=self._clock.simulated,
             clock_trusted=self._clock.trusted(),
-            ready=self.ready,
+            ready=self._is_ready,
+            unserved=self.unserved,
             site=site,
             zones=shown,
             links=[self._link(link) for link in self._links],
             counters=list(self._counters(totals)),
             lines=[_line(line) for line in totals],
+            alarms=self._alarms(alarms),
             upstreams=[self._upstream(pump.state, queues) for pump in self._pumps],
             books=BooksHealth(books.balanced, books.imbalance, self._books_ms),
             buffer=self._growth.look(self._ingest.waiting, asyncio.get_running_loop().time()),
@@ -162,13 +177,14 @@ class HealthSource:
 
     def _read(
         self, now_ms: int, site: SiteHealth, openings: Mapping[str, OpeningHealth]
-    ) -> tuple[Sequence[ZoneHealth], list[LineTotals], dict[str, Pending]]:
+    ) -> tuple[Sequence[ZoneHealth], list[LineTotals], dict[str, Pending], list[AlarmFacts]]:
         known = {(rule.counter, rule.line) for rule in self._roster.rules}
         totals = [line for line in self._reader.lines() if (line.counter, line.line) in known]
         queues = {one.upstream: one for one in self._reader.pending()}
+        alarms = [one for one in self._reader.alarms() if (one.counter, one.line) in known]
         live, taps = self._reader.live(now_ms), self._reader.taps(site.day_start_ms, now_ms + 1)
         shown = zones(live, self._config.zone, openings, taps, site.min_completeness)
-        return list(shown), totals, queues
+        return list(shown), totals, queues, alarms
 
     async def _read_books(self, at_most_s: float) -> Books:
         """The books, read again when they are older than `at_most_s`."""
@@ -181,6 +197,9 @@ class HealthSource:
                 took_s = loop.time() - began
                 self._books_due_s = loop.time() + max(BOOKS_S, BOOKS_SHARE * took_s)
             return self._books
+
+    def _alarms(self, stored: Sequence[AlarmFacts]) -> list[AlarmHealth]:
+        return [history.alarm(one, self._config.site.timezone) for one in stored]
 
     def _site(self, now_ms: int) -> SiteHealth:
         site, grid = self._config.site, self._config.windows
@@ -259,6 +278,7 @@ class HealthSource:
             why=state.why,
             misconfigured=state.misconfigured,
             deliveries={str(result): n for result, n in state.results.items()},
+            pending_alarms=queue.alarms if queue else 0,
         )
 
 

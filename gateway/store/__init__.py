@@ -15,7 +15,7 @@ from typing import TypeVar
 from gateway.amendments import Correction, LineFactor
 from gateway.errors import StoreError
 from gateway.model import Adopted, Entry, EntryKind, Event, LineRule, Parcel, Receipt, Stamp, ZoneSpec
-from gateway.store import calibrating, correcting, entries, outbox
+from gateway.store import alarms, calibrating, correcting, entries, outbox
 from gateway.store.aggregates import Closer
 from gateway.store.configuring import Configurer, Wanted
 from gateway.store.memory import Memory
@@ -126,9 +126,15 @@ class Store:
         """One transaction. A batch that fails for what is in it is redone parcel by parcel."""
         return await self._run(lambda: self._record(parcels))
 
-    async def close(self, now: Stamp, limit: int = 500) -> ClosedSummary:
-        """Restate dirty windows and close due ones, at most `limit` in one transaction."""
-        return await self._write(lambda: Closer(self._con, self._memory).close(now, limit), now)
+    async def close(
+        self, now: Stamp, limit: int = 500, offsets_ms: Mapping[str, int] | None = None
+    ) -> ClosedSummary:
+        """Restate dirty windows and close due ones, at most `limit` in one transaction.
+
+        `offsets_ms`: counter → its clock less ours, for those that tell the time.
+        """
+        offsets = offsets_ms or {}
+        return await self._write(lambda: Closer(self._con, self._memory).close(now, limit, offsets), now)
 
     async def take(self, upstream: str, limit: int, *, live: bool, live_from_ms: int) -> list[Event]:
         """Pending events: live ones (from `live_from_ms` on) newest first, or the backlog oldest first."""
@@ -195,6 +201,10 @@ class Store:
     async def withdraw(self, kind: EntryKind, id_: str, now_ms: int) -> Entry:
         """What was entered no longer counts; it stays to be seen. Raises EntryRefused."""
         return await self._write(lambda: entries.withdraw(self._con, kind, id_, now_ms))
+
+    async def dismiss_breaks(self, line: str, now: Stamp) -> int:
+        """The line may be compared with its past again; returns how many breaks it had. Raises StoreError."""
+        return await self._write(lambda: alarms.dismiss(self._con, self._memory, line, now.wall_ms))
 
     async def prune(self, now: Stamp) -> int:
         """Make room; returns rows removed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 
 from gateway.model import Stamp
 from gateway.store.days import Days
@@ -37,10 +38,14 @@ class Closer:
         self.days = Days(con, memory, self.zones)
         self.summary = ClosedSummary()
 
-    def close(self, now: Stamp, limit: int) -> ClosedSummary:
-        """Restate what is dirty, then close what is due, at most `limit` zone windows."""
+    def close(self, now: Stamp, limit: int, offsets_ms: Mapping[str, int]) -> ClosedSummary:
+        """Restate what is dirty, then close what is due, at most `limit` zone windows.
+
+        `offsets_ms`: counter → its clock less ours, where it tells one.
+        """
         self.now, self.summary = now, ClosedSummary()
         self.lines.begin(now, self.summary)
+        self.lines.judge.begin(now, offsets_ms)
         self.zones.begin(now, self.summary)
         done = [self._restate(limit), self._close_due(limit)]
         done.append(recalibrate(self.con, self.memory, self.zones, self.days, limit - done[0]))

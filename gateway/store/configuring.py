@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from gateway.model import LineRule, Stamp, ZoneSpec
+from gateway.store import alarms
 from gateway.store.memory import Memory
 from gateway.store.opening import set_opening
 from gateway.store.outbox import queue_backlog
@@ -82,6 +83,9 @@ class Configurer:
         self._set_upstreams(upstreams, grid)
         memory.stir()
         memory.load()
+        alarms.subscribe(self.con, upstreams)
+        configured = {line.id for line in memory.lines.values()}
+        alarms.end(self.con, memory.by_id.keys() - configured, now.wall_ms)
 
     def _set_rules(self, wanted: Wanted) -> None:
         self.memory.rules = {(rule.till, rule.counter, rule.line): rule for rule in wanted.rules}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -10,12 +11,15 @@ from functools import lru_cache
 from gateway import measures
 from gateway.learning import Learnt
 from gateway.measures.calibrated import Calibrated, rate_basis
-from gateway.model import Event, Role, TimeQuality
+from gateway.model import MAIN_LINE, Event, Role, TimeQuality
+from gateway.quality import REMEDIES, Kind
+from gateway.quality.words import SENTENCES
 from gateway.store.plan import Grid, flag_names
 from gateway.store.teaching import KNOWN_THEN
-from gateway.windows import business_date, local_hour
+from gateway.windows import business_date, local_hour, zone_of
 
 EVENT_TYPE = "footfall.aggregate.v1"
+ALARM_TYPE = "footfall.alarm.v1"
 FACTS = (
     "z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
     " a.amount, a.watched_ms, a.base_ms, a.estimated_ins, a.estimated_outs, a.occupancy, a.occupancy_raw,"
@@ -75,6 +79,51 @@ class Facts:
         return flag_names(self.flags)
 
 
+def line_ref(counter: str, line: str) -> str:
+    """A line as zones write it."""
+    return counter if line == MAIN_LINE else f"{counter}/{line}"
+
+
+ALARM_FACTS = (
+    "a.id, r.revision, l.counter, l.line, a.kind, r.severity, a.since_ms, r.until_ms, r.remedy, r.evidence,"
+    " r.zones, r.written_ms"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmFacts:
+    """One row of `ALARM_FACTS`: an alarm at one revision."""
+
+    id: int
+    revision: int
+    counter: str
+    line: str
+    kind: str
+    severity: str
+    since_ms: int
+    until_ms: int | None
+    remedy: str  # an id of gateway.quality
+    evidence: str  # JSON
+    zones: str  # JSON
+    written_ms: int
+
+    @property
+    def ref(self) -> str:
+        return line_ref(self.counter, self.line)
+
+    def says(self, timezone: str) -> str:
+        """What was seen, in English. Words of another version may ask for figures that were not kept."""
+        since = datetime.fromtimestamp(self.since_ms / 1000, zone_of(timezone)).strftime("%Y-%m-%d %H:%M")
+        with suppress(KeyError, ValueError):
+            return SENTENCES[Kind(self.kind)].format(since=since, **json.loads(self.evidence))
+        return f"{self.kind} since {since}"
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, in English."""
+        return REMEDIES.get(self.remedy, "")
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """What an event says of the gateway."""
@@ -118,17 +167,49 @@ def render(facts: Facts, place: Place, *, replayed: bool = False) -> Event:
     subject = f"{grid.site}/{facts.zone}"
     start = instant(facts.start_ms)
     event_id = f"{subject}/{facts.size_s}/{start}/{place.generation}/{facts.revision}"
-    body: dict[str, object] = {
+    about = _envelope(EVENT_TYPE, grid, event_id, subject, facts.closed_ms)
+    body = {**about, "data": _data(facts, place, start)}
+    return Event(facts.zone, facts.size_s, facts.start_ms, facts.revision, event_id, body, replayed)
+
+
+def _envelope(type_: str, grid: Grid, event_id: str, subject: str, at_ms: int) -> dict[str, object]:
+    return {
         "specversion": "1.0",
-        "type": EVENT_TYPE,
+        "type": type_,
         "source": f"/sites/{grid.site}/gateways/{grid.gateway}",
         "id": event_id,
         "subject": subject,
-        "time": instant_ms(facts.closed_ms),
+        "time": instant_ms(at_ms),
         "datacontenttype": "application/json",
-        "data": _data(facts, place, start),
     }
-    return Event(facts.zone, facts.size_s, facts.start_ms, facts.revision, event_id, body, replayed)
+
+
+def render_alarm(facts: AlarmFacts, place: Place) -> Event:
+    """The CloudEvent of one revision of an alarm."""
+    grid = place.grid
+    event_id = f"{grid.site}/alarm/{facts.id}/{place.generation}/{facts.revision}"
+    about = _envelope(ALARM_TYPE, grid, event_id, f"{grid.site}/{facts.ref}", facts.written_ms)
+    data: dict[str, object] = {
+        "site": grid.site,
+        "alarm": facts.id,
+        "line": facts.ref,
+        "counter": facts.counter,
+        "zones": json.loads(facts.zones),
+        "kind": facts.kind,
+        "severity": facts.severity,
+        "state": "raised" if facts.until_ms is None else "cleared",
+        "since": instant_ms(facts.since_ms),
+        "until": None if facts.until_ms is None else instant_ms(facts.until_ms),
+        "evidence": json.loads(facts.evidence),
+        "says": facts.says(grid.timezone),
+        "remedy": facts.advice,
+        "generation": place.generation,
+        "revision": facts.revision,
+    }
+    if place.simulated:
+        data["simulated"] = True
+    body = {**about, "data": data}
+    return Event("alarm", 0, facts.since_ms, facts.revision, event_id, body, alarm=facts.id)
 
 
 def _data(facts: Facts, place: Place, start: str) -> dict[str, object]:

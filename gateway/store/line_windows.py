@@ -11,6 +11,7 @@ from gateway.store.coverage import watched_ms
 from gateway.store.in_force import told, touching
 from gateway.store.memory import Memory
 from gateway.store.plan import ClosedSummary
+from gateway.store.quality import Judge
 from gateway.store.readings import Sums
 from gateway.store.sums import LineWindow
 
@@ -47,6 +48,7 @@ class LineWindows:
     def __init__(self, con: sqlite3.Connection, memory: Memory) -> None:
         self.con, self.memory = con, memory
         self._sums: dict[tuple[int, int], Sums] = {}
+        self.judge = Judge(con, memory, self.sums, self.watched)
         self.begin(Stamp("", 0, 0), ClosedSummary())
 
     def begin(self, now: Stamp, summary: ClosedSummary) -> None:
@@ -115,6 +117,8 @@ class LineWindows:
                     self.write(line_id, size_s, start)
         self.con.execute(CLOSED, (line_id, size_s, edge_ms))
         self.memory.set_through(line_id, size_s, edge_ms)
+        if any(grid.base and grid.size_s == size_s and grid.to_ms >= edge_ms for grid in self.memory.grids):
+            self.judge.advance(line_id, size_s, through_ms, edge_ms)
 
     def _fresh(self, line_id: int, size_s: int, start_ms: int) -> LineWindow:
         """The window recomputed from readings, corrections and coverage."""

@@ -1,4 +1,4 @@
-"""Pointers to what must be delivered: one row per upstream and window, never a copy (semantics 5)."""
+"""Pointers to what must be delivered: a row per upstream and window or alarm, never a copy (semantics 5)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gateway.errors import StoreError
 from gateway.model import Event, Receipt
-from gateway.store.events import FACTS, Facts, Place, render
+from gateway.store.events import ALARM_FACTS, FACTS, AlarmFacts, Facts, Place, render, render_alarm
 from gateway.store.memory import Memory
 from gateway.store.plan import Pending
 
@@ -38,6 +38,17 @@ SETTLE = (
     " AND zone_id=(SELECT id FROM zones WHERE zone=:zone) AND size_s=:size AND start_ms=:start"
 )
 ONLY_SENT = " AND revision=:sent AND state='pending'"
+TAKE_ALARMS = (
+    f"SELECT {ALARM_FACTS} FROM alarm_outbox o JOIN alarms a ON a.id=o.alarm_id JOIN alarm_revisions r"
+    " ON r.alarm_id=o.alarm_id AND r.revision=o.revision JOIN lines l ON l.id=a.line_id"
+    " JOIN upstreams u ON u.id=o.upstream_id"
+    " WHERE u.name=? AND u.alarms>0 AND o.state='pending' ORDER BY o.alarm_id LIMIT ?"
+)
+SETTLE_ALARM = (
+    "UPDATE alarm_outbox SET state=:state, delivered_revision=CASE WHEN :state='delivered' THEN :sent"
+    " ELSE delivered_revision END, attempts=attempts+1, reason=:reason, settled_ms=:now"
+    " WHERE upstream_id=(SELECT id FROM upstreams WHERE name=:upstream) AND alarm_id=:alarm"
+)
 
 
 def enqueue(
@@ -59,19 +70,24 @@ def enqueue(
 def take(
     con: sqlite3.Connection, memory: Memory, upstream: str, limit: int, *, live: bool, live_from_ms: int
 ) -> list[Event]:
-    """Pending events: the live ones newest first, or the backlog oldest first. Writes nothing."""
+    """Pending events: alarms, then live windows newest first; or the backlog oldest first. Writes nothing."""
+    simulated = memory.meta["simulated"] != ""
+
+    def place(told_ms: int) -> Place:
+        return Place(memory.plans.at(told_ms), memory.generation, simulated)
+
+    events = []
+    if live:
+        alarms = [AlarmFacts(*row) for row in con.execute(TAKE_ALARMS, (upstream, limit))]
+        events = [render_alarm(facts, place(facts.written_ms)) for facts in alarms]
     order = (
         " AND o.start_ms>=:from ORDER BY o.start_ms DESC LIMIT :limit"
         if live
         else " AND o.start_ms<:from ORDER BY o.start_ms LIMIT :limit"
     )
-    rows = con.execute(TAKE + order, {"upstream": upstream, "from": live_from_ms, "limit": limit})
-    simulated = memory.meta["simulated"] != ""
-
-    def place(facts: Facts) -> Place:
-        return Place(memory.plans.at(facts.closed_ms), memory.generation, simulated)
-
-    return [render(facts, place(facts), replayed=not live) for facts in (Facts(*row) for row in rows)]
+    binds = {"upstream": upstream, "from": live_from_ms, "limit": limit - len(events)}
+    windows = [Facts(*row) for row in con.execute(TAKE + order, binds)]
+    return events + [render(facts, place(facts.closed_ms), replayed=not live) for facts in windows]
 
 
 def settle(
@@ -84,7 +100,7 @@ def settle(
     any_revision: bool = False,
 ) -> None:
     """Stored and rejected events leave the queue; the rest is kept."""
-    statement = SETTLE + ("" if any_revision else ONLY_SENT)
+    guard = "" if any_revision else ONLY_SENT
     for event in events:
         if event.id in receipt.rejected:
             state, reason = "rejected", receipt.rejected[event.id][:200]
@@ -93,7 +109,7 @@ def settle(
         else:
             continue
         con.execute(
-            statement,
+            (SETTLE if event.alarm is None else SETTLE_ALARM) + guard,
             {
                 "state": state,
                 "sent": event.revision,
@@ -103,6 +119,7 @@ def settle(
                 "zone": event.zone,
                 "size": event.size_s,
                 "start": event.start_ms,
+                "alarm": event.alarm,
             },
         )
 
@@ -114,10 +131,14 @@ def queue_backlog(con: sqlite3.Connection, upstream_id: int, zone_id: int, size_
 
 def release(con: sqlite3.Connection, upstream: str) -> int:
     """Rejected events are pending again. Raises StoreError for an unknown upstream."""
-    return con.execute(
-        "UPDATE outbox SET state='pending', reason=NULL WHERE state='rejected' AND upstream_id=?",
-        (_id(con, upstream),),
-    ).rowcount
+    id_ = _id(con, upstream)
+    return sum(
+        con.execute(
+            f"UPDATE {table} SET state='pending', reason=NULL WHERE state='rejected' AND upstream_id=?",
+            (id_,),
+        ).rowcount
+        for table in ("outbox", "alarm_outbox")
+    )
 
 
 def forget(con: sqlite3.Connection, upstream: str) -> int:
@@ -126,7 +147,7 @@ def forget(con: sqlite3.Connection, upstream: str) -> int:
     (owed,) = con.execute(
         "SELECT count(*) FROM outbox WHERE upstream_id=? AND state<>'delivered'", (id_,)
     ).fetchone()
-    for table in ("outbox", "subscriptions"):
+    for table in ("outbox", "alarm_outbox", "subscriptions"):
         con.execute(f"DELETE FROM {table} WHERE upstream_id=?", (id_,))
     con.execute("DELETE FROM upstreams WHERE id=?", (id_,))
     return int(owed)
@@ -144,7 +165,9 @@ def pending(con: sqlite3.Connection) -> list[Pending]:
     rows = con.execute(
         "SELECT name, (SELECT count(*) FROM outbox WHERE upstream_id=u.id AND state='pending'),"
         " (SELECT min(start_ms) FROM outbox WHERE upstream_id=u.id AND state='pending'),"
-        " (SELECT count(*) FROM outbox WHERE upstream_id=u.id AND state='rejected') FROM upstreams u"
-        " ORDER BY name"
+        " (SELECT count(*) FROM outbox WHERE upstream_id=u.id AND state='rejected')"
+        " + (SELECT count(*) FROM alarm_outbox WHERE upstream_id=u.id AND state='rejected'),"
+        " (SELECT count(*) FROM alarm_outbox WHERE upstream_id=u.id AND state='pending' AND u.alarms>0)"
+        " FROM upstreams u ORDER BY name"
     )
     return [Pending(*row) for row in rows]

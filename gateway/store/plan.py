@@ -72,11 +72,13 @@ class UpstreamPlan:
     """`zones` None: all. `sizes_s` empty: the configured window size.
 
     `from_ms` None: a newcomer begins with the next window; else with the first window from that instant on.
+    `alarms`: those of lines of its zones too; of every line when `zones` is None.
     """
 
     zones: tuple[str, ...] | None = None
     sizes_s: tuple[int, ...] = ()
     from_ms: int | None = None
+    alarms: bool = False
 
 
 @dataclass(slots=True)
@@ -243,9 +245,10 @@ class LineTotals:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """One upstream's queue. `oldest_ms`: start of its oldest pending window."""
+    """One upstream's queue. `oldest_ms`: start of its oldest pending window; `alarms`: pending alarms."""
 
     upstream: str
     count: int
     oldest_ms: int | None
     rejected: int
+    alarms: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from gateway.model import Stamp
+from gateway.store import alarms
 from gateway.store.batch import EXPIRED, LEDGER_ADD
 from gateway.store.books import CURRENT_SUMS
 from gateway.store.corrections import freeze
@@ -44,6 +45,7 @@ def prune(con: sqlite3.Connection, memory: Memory, now: Stamp, *, short: bool = 
         con.execute("DELETE FROM jumps WHERE end_ms<=?", (edge_ms,))
         memory.frozen_ms = edge_ms
         memory.load_corrections()
+    removed += alarms.prune(con, now.wall_ms, memory.plan.retention_days)
     return removed + _expire(con, memory, _oldest_kept(con, memory, now, short))
 
 

@@ -16,12 +16,15 @@ from gateway.errors import StoreError
 from gateway.learning import Learnt
 from gateway.measures.calibrated import Calibrated
 from gateway.model import Entry, EntryKind, Interval, TimeQuality
+from gateway.quality import Break
 from gateway.store import calibrating, entries, outbox
+from gateway.store.alarms import alarms_between, breaks_between, open_alarms
 from gateway.store.batch import REPLACED
 from gateway.store.books import books
 from gateway.store.corrections import kept
 from gateway.store.coverage import gaps, watched_ms
 from gateway.store.day_sums import door_days, zone_days
+from gateway.store.events import AlarmFacts
 from gateway.store.exits import ZoneDay, kept_days
 from gateway.store.live import Today
 from gateway.store.memory import DAY_MS, FAR_MS, WRITTEN, Line, Memory, Plans, Zone
@@ -183,6 +186,21 @@ class Reader:
             last_reading_ms=last or None,
             quality=quality,
         )
+
+    def alarms(self) -> list[AlarmFacts]:
+        """What is wrong with a line now, oldest first."""
+        with self._reading() as con:
+            return open_alarms(con)
+
+    def alarms_between(self, from_ms: int, to_ms: int) -> list[AlarmFacts]:
+        """What was wrong with a line at any time of `[from, to)`, oldest first."""
+        with self._reading() as con:
+            return alarms_between(con, from_ms, to_ms)
+
+    def breaks(self, from_ms: int, to_ms: int) -> list[Break]:
+        """Where in `[from, to)` a line began to count at another level: it is not comparable across these."""
+        with self._reading() as con:
+            return breaks_between(con, from_ms, to_ms)
 
     def gaps(self, counter: str, from_ms: int, to_ms: int) -> list[Interval]:
         """When the counter was not watched, oldest first, between two times that it was."""

@@ -6,6 +6,7 @@ import sqlite3
 
 from gateway.errors import StoreError
 from gateway.model import Stamp
+from gateway.store import alarms
 from gateway.store.memory import Memory
 
 
@@ -19,4 +20,7 @@ def replace(con: sqlite3.Connection, memory: Memory, counter: str, now: Stamp) -
         head.epoch = f"replaced {now.boot} {now.mono_ms}"  # no device calls itself that: a swap
     memory.save_heads(heads)
     con.execute("DELETE FROM adopted WHERE counter=?", (counter,))
+    alarms.end(con, lines, now.wall_ms)
+    for table in ("detectors", "cells"):  # what is usual of the old device says nothing of the new one
+        con.executemany(f"DELETE FROM {table} WHERE line_id=?", [(line,) for line in lines])  # noqa: S608
     return len(heads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway import __version__
@@ -22,6 +22,7 @@ _PATHS = {
     "/api/v1/counters": ("counters and tills with their state", "application/json"),
     "/api/v1/links": ("links with their telegrams by result", "application/json"),
     "/api/v1/upstreams": ("receivers with what is pending", "application/json"),
+    "/api/v1/alarms": ("what looks wrong with counters now, or in a span of time", "application/json"),
     "/api/v1/audit": ("the books", "application/json"),
     "/api/v1/aggregates": ("closed windows of one zone", "application/json"),
     "/api/v1/taps": ("the bag rate of a zone's survey", "application/json"),
@@ -123,11 +124,21 @@ def document() -> dict[str, Any]:
         paths[path]["get"]["parameters"] = [
             {"name": name, "in": where, "required": True, "schema": {"type": "string"}} for name in names
         ]
+    paths["/api/v1/alarms"]["get"]["parameters"] = _parameters(("from", "to"))
     return {
         "openapi": "3.1.0",
         "info": {"title": "counter-gateway", "version": __version__},
         "paths": paths,
     }
+
+
+def _parameters(names: Iterable[str]) -> list[dict[str, Any]]:
+    wanted = set(names)
+    return [
+        {"name": name, "in": "query", "required": required, "schema": schema}
+        for name, required, schema in _QUERY
+        if name in wanted
+    ]
 
 
 def _operation(text: str, media: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 from gateway.health import Health
+from gateway.web.alarm_words import ALARM_WORDS
 from gateway.web.words import WORDS
 
 STATIC = Path(__file__).parent / "static"
@@ -50,5 +51,5 @@ def render(health: Health, tag: str) -> str:
         filled,
         lang=tag,
         site=escape(health.site.name or health.site.site),
-        words=escape(json.dumps(words, ensure_ascii=False)),
+        words=escape(json.dumps(words | ALARM_WORDS.get(tag, {}), ensure_ascii=False)),
     )

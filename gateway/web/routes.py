@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
@@ -11,13 +13,16 @@ from typing import Any, Protocol
 from aiohttp import hdrs, web
 
 from gateway.calendars import BY
-from gateway.health import Health, to_json
+from gateway.health import AlarmHealth, Health, to_json
 from gateway.metrics import exposition
 from gateway.web import access, entering, page
 from gateway.web.entering import Entry
 from gateway.web.openapi import document
 from gateway.web.tables import AGGREGATE_COLUMNS, STRETCH_COLUMNS, as_csv, parse_instant
 
+log = logging.getLogger("gateway.web")
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_WINDOWS = 50_000  # in one history answer: 400 days of quarter hours
 MAX_MS = 253_402_300_800_000  # the year 10000
@@ -30,6 +35,7 @@ class Source(Protocol):
     """What the web asks; `gateway.health.HealthSource` is one."""
 
     ready: bool
+    unserved: str  # why nobody can ask; "" while listening
 
     async def snapshot(self) -> Health: ...
 
@@ -43,6 +49,10 @@ class Source(Protocol):
         self, zone: str, first: date, after: date, by: str, *, lines: bool = False
     ) -> Sequence[Mapping[str, Any]]:
         """Business days of `[first, after)` added up. Raises ValueError where there are no such stretches."""
+        ...
+
+    async def alarms(self, from_ms: int, to_ms: int) -> Sequence[AlarmHealth]:
+        """What was wrong with a line at any time of `[from, to)`."""
         ...
 
     async def audit(self) -> Mapping[str, Any]: ...
@@ -70,6 +80,7 @@ def application(source: Source, token: str | None = None, entry: Entry | None = 
             web.get("/api/v1/live", live),
             web.get("/api/v1/aggregates", aggregates),
             web.get("/api/v1/days", days),
+            web.get("/api/v1/alarms", alarms),
             web.get("/api/v1/audit", audit),
             *(web.get(f"/api/v1/{part}", _list_of(part)) for part in PARTS),
             *(entering.routes(*entry) if entry else ()),
@@ -82,7 +93,10 @@ def application(source: Source, token: str | None = None, entry: Entry | None = 
 async def serving(
     source: Source, host: str, port: int, token: str | None = None, entry: Entry | None = None
 ) -> AsyncIterator[tuple[str, int]]:
-    """Serves until left; gives (host, port). Raises ValueError when an outside address has no token."""
+    """Serves until left; gives (host, port). Raises ValueError when an outside address has no token.
+
+    An address that cannot be had is tried again for ever, like a link: counting does not wait for it.
+    """
     access.require_token(host, token)
     runner = web.AppRunner(
         application(source, token, entry),
@@ -92,16 +106,44 @@ async def serving(
         keepalive_timeout=30,
     )
     await runner.setup()
+    trying = None
     try:
-        try:
-            await web.TCPSite(runner, host.strip("[]"), port).start()
-        except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            why = "in use by another program" if taken else str(error)
-            raise OSError(f"http.listen: {host}:{port}: {why}") from error
-        yield runner.addresses[0][:2]
+        if not await _listen(runner, source, host, port):
+            trying = asyncio.create_task(_listen_later(runner, source, host, port))
+        yield runner.addresses[0][:2] if runner.addresses else (host, port)
     finally:
+        if trying:
+            trying.cancel()
+            await asyncio.gather(trying, return_exceptions=True)
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, source: Source, host: str, port: int) -> bool:
+    """Whether the address is ours now; if not, `source.unserved` says why, and the log says it once."""
+    site = web.TCPSite(runner, host.strip("[]"), port)
+    try:
+        await site.start()
+    except OSError as error:
+        await site.stop()
+        taken = error.errno == errno.EADDRINUSE
+        why = f"http.listen: {host}:{port}: {'in use by another program' if taken else error}"
+        if why != source.unserved:
+            log.warning("%s; tried again", why)
+        source.unserved = why
+        return False
+    if source.unserved:
+        log.info("http.listen: %s:%d is served now", host, port)
+    source.unserved = ""
+    return True
+
+
+async def _listen_later(runner: web.AppRunner, source: Source, host: str, port: int) -> None:
+    pause_s = FIRST_PAUSE_S
+    while True:
+        await asyncio.sleep(pause_s)
+        if await _listen(runner, source, host, port):
+            return
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 async def index(request: web.Request) -> web.Response:
@@ -148,6 +190,19 @@ async def live(request: web.Request) -> web.Response:
 
 async def audit(request: web.Request) -> web.Response:
     return web.json_response(to_json(await request.app[SOURCE].audit()))
+
+
+async def alarms(request: web.Request) -> web.Response:
+    """What is wrong now; with `from` or `to`, what was wrong at any time between."""
+    health = await request.app[SOURCE].snapshot()
+    found: Sequence[AlarmHealth] = health.alarms
+    if request.query.keys() & {"from", "to"}:
+        to_ms = _instant(request, "to", health.at_ms)
+        from_ms = _instant(request, "from", to_ms - 86_400_000)
+        if from_ms >= to_ms:
+            raise web.HTTPUnprocessableEntity(text="from must lie before to")
+        found = await request.app[SOURCE].alarms(from_ms, to_ms)
+    return web.json_response({"alarms": to_json(found)})
 
 
 PARTS = ("zones", "counters", "links", "upstreams")

@@ -21,6 +21,13 @@ _ROWS: Final = {
     "zones": ("Soner", "Zoner", "Alueet", "Zones"),
     "day": ("Dagen", "Dagen", "Päivä", "The day"),
     "zone": ("Sone", "Zon", "Alue", "Zone"),
+    "alarms": ("Varsler", "Larm", "Hälytykset", "Alarms"),
+    "no_alarms": (
+        "Alle tellere teller som de pleier",
+        "Alla räknare räknar som de brukar",
+        "Kaikki laskurit laskevat kuten ennenkin",
+        "Every counter counts as it used to",
+    ),
     "links": ("Forbindelser", "Anslutningar", "Yhteydet", "Links"),
     "counters": ("Tellere og kasser", "Räknare och kassor", "Laskurit ja kassat", "Counters and tills"),
     "upstreams": ("Mottakere", "Mottagare", "Vastaanottajat", "Receivers"),

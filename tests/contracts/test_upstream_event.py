@@ -14,10 +14,12 @@ import pytest
 from gateway.amendments import LineFactor
 from gateway.model import Booking, Crossings, Event, LineRule, Member, Parcel, Receipt, Role, Stamp, ZoneSpec
 from gateway.model import Transactions as Sales
-from gateway.store import Grid, Store, UpstreamPlan
+from gateway.quality import REMEDIES, Alarm, Kind, Severity
+from gateway.store import Grid, Store, UpstreamPlan, alarms
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCHEMA = json.loads((DOCS / "footfall.aggregate.v1.schema.json").read_text())
+ALARM_SCHEMA = json.loads((DOCS / "footfall.alarm.v1.schema.json").read_text())
 TEXT = (DOCS / "upstreams.md").read_text()
 START_MS = 1_795_424_400_000  # 2026-11-23T09:00:00Z
 TYPES: dict[str, tuple[type, ...]] = {
@@ -31,14 +33,15 @@ TYPES: dict[str, tuple[type, ...]] = {
 
 
 def problems(value: Any, schema: dict[str, Any], path: str = "$") -> list[str]:
-    """What a JSON document has against a schema, for the words that ours uses."""
+    """What a JSON document has against a schema, for the words that ours use."""
     if "$ref" in schema:
         return problems(value, SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]], path)
     found = [f"{path}: {what}" for what in _own_problems(value, schema)]
     if isinstance(value, dict):
         known = schema.get("properties", {})
         found += [f"{path}.{name}: missing" for name in schema.get("required", ()) if name not in value]
-        found += [f"{path}.{name}: not in the schema" for name in value if name not in known]
+        if known:  # an object without properties may hold anything
+            found += [f"{path}.{name}: not in the schema" for name in value if name not in known]
         for name in value.keys() & known.keys():
             found += problems(value[name], known[name], f"{path}.{name}")
     if isinstance(value, list) and "items" in schema:
@@ -63,11 +66,9 @@ def _own_problems(value: Any, schema: dict[str, Any]) -> list[str]:
     return [what for what, wrong in checks.items() if wrong]
 
 
-def example() -> dict[str, Any]:
-    """The event that the document shows."""
-    found = re.search(r"```json\n(.*?)```", TEXT, re.DOTALL)
-    assert found
-    event: dict[str, Any] = json.loads(found[1])
+def example(number: int = 0) -> dict[str, Any]:
+    """The event that the document shows: first a window, then an alarm."""
+    event: dict[str, Any] = json.loads(re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)[number])
     return event
 
 
@@ -119,8 +120,9 @@ async def _closed(store: Store, minute: int) -> list[Event]:
     return events
 
 
-def test_the_documents_example_fits_the_schema() -> None:
+def test_the_documents_examples_fit_their_schemas() -> None:
     assert problems(example(), SCHEMA) == []
+    assert problems(example(1), ALARM_SCHEMA) == []
 
 
 @pytest.mark.parametrize(
@@ -184,3 +186,54 @@ async def test_the_documents_sql_keeps_the_highest_revision_in_any_order(tmp_pat
         [(total, rows)] = db.execute("SELECT SUM(ins), COUNT(*) FROM footfall_windows")
         db.close()
         assert (total, rows) == (sum(newest.values()), len(newest))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("state", "open"),
+        ("kind", "event_high"),
+        ("severity", "info"),
+        ("alarm", 0),
+        ("until", "later"),
+        ("zones", ["The Mall"]),
+        ("line", "door n"),
+        ("evidence", None),
+    ],
+)
+def test_the_schema_of_alarms_refuses(name: str, value: object) -> None:
+    wrong = example(1)
+    wrong["data"][name] = value
+    assert len(problems(wrong, ALARM_SCHEMA)) == 1
+
+
+def test_the_schema_names_every_kind_that_is_sent() -> None:
+    kinds = set(ALARM_SCHEMA["properties"]["data"]["properties"]["kind"]["enum"])
+    assert kinds == {str(kind) for kind in Kind} - {Kind.EVENT_HIGH}
+
+
+async def test_alarms_as_the_store_renders_them_fit_their_schema(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path, now=_at(0))
+    try:
+        rules = [LineRule("corner", "d5", expect_s=60)]
+        zones = [ZoneSpec("shop", "store", (Member("corner", "d5", Role.ENTRANCE),))]
+        upstreams = {"office": UpstreamPlan(alarms=True)}
+        await store.configure(
+            rules, zones, upstreams, [], Grid(site="strommen", gateway="strommen-1"), _at(0)
+        )
+        for kind in Kind:
+            severity = Severity.INFO if kind is Kind.EVENT_HIGH else Severity.FAULT
+            raised = Alarm(kind, "corner/d5", START_MS, None, {}, next(iter(REMEDIES)), severity)
+            await store._write(
+                lambda raised=raised: alarms.book(store._con, store._memory, 1, raised, START_MS)
+            )  # type: ignore[misc]
+        events = await store.take("office", 100, live=True, live_from_ms=0)
+        ended = Alarm(Kind.DEAD, "corner/d5", START_MS, START_MS + 1, {}, "", Severity.FAULT)
+        await store._write(lambda: alarms.book(store._con, store._memory, 1, ended, START_MS))
+        events += await store.take("office", 100, live=True, live_from_ms=0)
+    finally:
+        await store.aclose()
+    assert {event.body["data"]["state"] for event in events} == {"raised", "cleared"}  # type: ignore[index]
+    for event in events:
+        assert problems(json.loads(json.dumps(event.body)), ALARM_SCHEMA) == [], event.id
+        assert event.body["data"].keys() == example(1)["data"].keys()  # type: ignore[attr-defined]

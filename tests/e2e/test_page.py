@@ -185,6 +185,35 @@ async def test_short_windows_are_added_up_to_bars_that_can_be_seen(seen: Seen) -
     await expect(seen.page.locator("#chart rect.missing")).to_have_count(1)
 
 
+@pytest.mark.parametrize(
+    ("seen", "dead", "busy"),
+    [
+        ({"locale": "nb-NO"}, "Død: ingen siden 11:45, 42 var ventet", "Ingenting er feil."),
+        ({"locale": "sv-SE"}, "Död: ingen sedan 11:45, 42 var väntade", "Inget är fel."),
+        ({"locale": "fi-FI", "width": 360}, "odotettiin 42", "Mikään ei ole rikki."),
+        (
+            {"locale": "en-GB", "width": 360},
+            "nobody since 11:45 where 42 were expected",
+            "Nothing is broken.",
+        ),
+    ],
+    indirect=["seen"],
+)
+async def test_what_looks_wrong_is_said_in_words_until_it_is_over(seen: Seen, dead: str, busy: str) -> None:
+    page = seen.page
+    await expect(page.locator('[data-alarm="dead"]')).to_contain_text(dead)
+    await expect(page.locator('[data-alarm="dead"] .dot.bad')).to_be_visible()
+    await expect(page.locator('[data-alarm="event_high"]')).to_contain_text(busy)
+    await expect(page.locator('[data-alarm="event_high"] .dot.note')).to_be_visible()
+    await keep_picture(page, f"alarms-{await page.locator('html').get_attribute('lang')}")
+    widths = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert widths[0] <= widths[1]
+    seen.source.change(alarms=[])
+    await expect(page.locator("#wrong")).to_be_hidden(timeout=WAIT_MS)
+    await expect(page.locator("#calm")).to_be_visible()
+    assert seen.complaints == []
+
+
 @pytest.mark.parametrize("seen", [{"locale": "fi-FI", "width": 360}], indirect=True)
 async def test_it_fits_a_phone_in_finnish(seen: Seen) -> None:
     await expect(seen.page.locator('[data-zone="mall"]')).to_contain_text("kauppakeskus")

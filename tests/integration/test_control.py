@@ -21,9 +21,21 @@ from gateway.__main__ import main
 from gateway.commands import status, tail
 from gateway.control import ControlFaultError, ControlServer, NoDaemonError, ask
 from gateway.errors import StoreError
-from gateway.model import Booking, Crossings, Occupancy, Parcel, Register, Stamp, Transactions
+from gateway.model import (
+    Booking,
+    Crossings,
+    LineRule,
+    Occupancy,
+    Parcel,
+    Register,
+    Stamp,
+    Transactions,
+    ZoneSpec,
+)
+from gateway.store import Grid, Store
 from tests.health_sample import FakeHealth
 
+T0 = 1_795_600_800_000  # 2026-11-25T10:00:00Z
 STAMP = Stamp("boot", 1, 1_795_424_400_000)
 
 
@@ -124,6 +136,31 @@ async def test_replace_counter_says_what_begins_anew(tmp_path: Path) -> None:
     assert run_beside(tmp_path, "replace-counter", "door").exit_code == 1  # no daemon
 
 
+async def test_breaks_are_listed_without_a_daemon_and_dismissed_with_one(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path, now=Stamp("boot", 0, T0))
+    rules, zones = [LineRule("door", "main")], [ZoneSpec("shop", "store", ())]
+    await store.configure(rules, zones, {}, [], Grid(), Stamp("boot", 0, T0))
+    await store._write(lambda: store._con.execute("INSERT INTO breaks VALUES (1, ?, 0.7, ?, NULL)", (T0, T0)))
+
+    async def dismiss(args: Mapping[str, Any]) -> int:
+        return await store.dismiss_breaks(str(args["line"]), Stamp("boot", 1, T0 + 1))
+
+    listed = run_beside(tmp_path, "breaks")
+    assert (listed.exit_code, listed.stdout) == (0, "2026-11-25T10:00:00.000Z  door             -30%\n")
+    row = json.loads(run_beside(tmp_path, "breaks", "--json").stdout)
+    assert row == {"line": "door", "since": "2026-11-25T10:00:00.000Z", "factor": 0.7}
+    assert run_beside(tmp_path, "breaks", "--dismiss", "door").exit_code == 1  # no daemon
+    server = ControlServer(tmp_path, FakeHealth(), FakeIngest())
+    server.register("dismiss", dismiss)
+    async with server:
+        done = await asyncio.to_thread(run_beside, tmp_path, "breaks", "--dismiss", "door")
+        wrong = await asyncio.to_thread(run_beside, tmp_path, "breaks", "--dismiss", "gate")
+    assert (done.exit_code, done.stdout) == (0, "door: 1 breaks dismissed\n")
+    assert "no line gate" in wrong.stderr
+    assert run_beside(tmp_path, "breaks").stdout == ""
+    await store.aclose()
+
+
 async def test_status_as_text(tmp_path: Path) -> None:
     async with ControlServer(tmp_path, FakeHealth(), FakeIngest()):
         [snapshot] = await asked(tmp_path, "status")
@@ -135,6 +172,8 @@ async def test_status_as_text(tmp_path: Path) -> None:
     assert "conversion unknown (completeness) · completeness 40 %" in text
     assert "3 pending (oldest 2026-11-23T11:58:00.000Z) · 1 rejected · 503" in text
     assert "books balanced" in text
+    assert "corner/d5        FAULT since 2026-11-23T10:45:00.000Z · dead: nobody since 11:45" in text
+    assert "door-n           note since" in text
 
 
 async def test_only_the_owner_may_open_it(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import csv
 import json
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -18,6 +19,7 @@ from gateway.health import rfc3339
 from gateway.model import EntryKind
 from gateway.web.routes import serving
 from tests.health_sample import DAY_MS, NOW_MS, FakeHealth
+from tests.patience import until
 
 
 class Visit:
@@ -102,6 +104,17 @@ async def test_live_has_figures_ratios_and_reasons(visit: Visit) -> None:
     assert live["books"]["balanced"] is True
     assert live["upstreams"][0]["oldest_pending"] == "2026-11-23T11:58:00.000Z"
     assert live["links"][1]["error"] == "connection refused"
+
+
+async def test_alarms_now_and_in_a_span(visit: Visit) -> None:
+    [dead, busy] = (await visit.json("/api/v1/alarms"))["alarms"]
+    assert (dead["line"], dead["kind"], dead["until"]) == ("corner/d5", "dead", None)
+    assert dead["since"] == "2026-11-23T10:45:00.000Z"
+    assert (dead["evidence"]["expected"], busy["severity"]) == (41.5, "info")
+    later = await visit.json("/api/v1/alarms?from=2026-11-23T11:00:00Z")
+    assert [alarm["alarm"] for alarm in later["alarms"]] == [busy["alarm"]]
+    status, _, body = await visit.get("/api/v1/alarms?from=2026-11-24T00:00:00Z&to=2026-11-23T00:00:00Z")
+    assert (status, json.loads(body)["detail"]) == (422, "from must lie before to")
 
 
 @pytest.mark.parametrize(("part", "number"), [("zones", 3), ("counters", 3), ("links", 2), ("upstreams", 1)])
@@ -360,9 +373,24 @@ async def test_an_outside_address_without_a_token_is_refused(host: str) -> None:
             pass
 
 
-async def test_a_port_that_is_taken_is_named_by_its_key(visit: Visit) -> None:
-    with pytest.raises(OSError, match=rf"http\.listen: 127\.0\.0\.1:{visit.port}: in use by another"):
-        async with serving(FakeHealth(), "127.0.0.1", visit.port):
+async def test_a_port_that_is_taken_is_named_by_its_key_and_had_once_it_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.web.routes.FIRST_PAUSE_S", 0.01)
+    source, taken = FakeHealth(), socket.create_server(("127.0.0.1", 0))
+    port = taken.getsockname()[1]
+    async with serving(source, "127.0.0.1", port) as address, ClientSession() as session:
+        assert address == ("127.0.0.1", port)
+        assert source.unserved == f"http.listen: 127.0.0.1:{port}: in use by another program"
+        taken.close()
+        await until(lambda: not source.unserved)
+        async with session.get(f"http://127.0.0.1:{port}/healthz") as answer:
+            assert answer.status == 200
+
+
+async def test_leaving_does_not_wait_for_a_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        async with serving(FakeHealth(), "127.0.0.1", taken.getsockname()[1]):
             pass
 
 

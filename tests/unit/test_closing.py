@@ -38,7 +38,7 @@ class Windows:
         self.full = self.prunable = False
         self._next_ms = EVERY_MS
 
-    async def close(self, now: Stamp, _limit: int = 0) -> ClosedSummary:
+    async def close(self, now: Stamp, _limit: int = 0, _offsets_ms: object = None) -> ClosedSummary:
         self.looks.append(now.wall_ms / 1000)
         if self.full:
             raise StoreError("full")

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from gateway.model import Event
 from simulators.office import Ledger, compare, read_truth
 from simulators.upstream import MODES, HeadOffice, command
-from tests.upstream_events import event, events
+from tests.upstream_events import alarm, event, events
 
 HEADERS = {"Content-Type": "application/cloudevents-batch+json"}
 
@@ -42,6 +42,24 @@ def test_the_highest_generation_and_revision_wins_in_any_order() -> None:
     assert ledger.book([replaced]).fresh == 1
     assert ledger.sums()["mall"]["ins"] == 4
     assert ledger.tally() == {"fresh": 2, "repeated": 2, "rejected": 0, "batches": 3}
+    ledger.close()
+
+
+def test_an_alarm_is_one_row_whatever_comes_how_often() -> None:
+    ledger = Ledger(":memory:")
+    raised, cleared = alarm(), alarm(revision=2, state="cleared")
+    assert ledger.book(bodies(cleared, event())).fresh == 2
+    assert ledger.book(bodies(raised, cleared)).repeated == 2
+    [row] = ledger.alarms()
+    assert (row["state"], row["until"], row["evidence"]) == (
+        "cleared",
+        "2026-11-23T11:00:00.000Z",
+        {"expected": 41.5},
+    )
+    assert len(ledger.windows()) == 1
+    nameless = json.loads(json.dumps(raised.body))
+    del nameless["data"]["line"]
+    assert list(ledger.book([nameless]).rejected) == [raised.id]
     ledger.close()
 
 

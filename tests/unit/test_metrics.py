@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,21 @@ def test_figures(line: str) -> None:
         and sorted(re.findall(r'\w+="[^"]*"', shown)) == wanted
     ]
     assert [shown.rsplit(" ", 1)[1] for shown in found] == [line.rsplit(" ", 1)[1]]
+
+
+def test_alarms_are_series_while_raised_and_a_crowd_is_none() -> None:
+    assert re.findall(r"footfall_alarm(\{.*\} .*)", text()) == ['{kind="dead",line="corner/d5"} 1.0']
+
+
+def test_a_counter_with_a_fault_in_its_counts_is_not_healthy() -> None:
+    health = sample()
+    assert 'footfall_device_healthy{counter="door-n"} 1.0' in text()  # busy is no fault
+    fault = replace(health.alarms[0], counter="door-n")
+    shown = exposition(replace(health, alarms=[fault]))[0].decode()
+    assert 'footfall_device_healthy{counter="door-n"} 0.0' in shown
+    warning = replace(fault, severity="warning")
+    shown = exposition(replace(health, alarms=[warning]))[0].decode()
+    assert 'footfall_device_healthy{counter="door-n"} 1.0' in shown
 
 
 def test_every_result_of_a_link_is_a_series_from_the_start() -> None:

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from gateway.calendars import ISO
+from gateway.entries import bodies as entered
+from gateway.entries.findings import Findings
 from gateway.model import Entry, EntryKind
+from gateway.quality import Break
 from gateway.reports import campaigns
 from gateway.reports.campaigns import Place, report
 from gateway.reports.days import between
@@ -223,6 +226,34 @@ def test_a_door_with_a_break_is_left_out_and_named() -> None:
     told = grown(doors(("a", 1200, 1100), ("b", 1350, 1000)), broken=["b"])
     assert told["like_for_like"]["value"] == pytest.approx(1200 / 1100 - 1, abs=1e-6)
     assert [(one["line"], one["compared"]) for one in told["each"]] == [("a", True), ("b", False)]
+
+
+class Broken(Past):
+    """One of its doors began to count at another level at some instant."""
+
+    def __init__(self, past: Past, line: str, at_ms: int) -> None:
+        super().__init__({})
+        self._doors, self._break = past._doors, Break(line, at_ms, 0.7)
+
+    def breaks(self, from_ms: int, to_ms: int) -> list[Break]:
+        return [self._break] if from_ms <= self._break.since_ms < to_ms else []
+
+
+@pytest.mark.parametrize(
+    ("day", "compared"),
+    [
+        (ISO.comparable(MONDAY) - DAY, True),
+        (ISO.comparable(MONDAY), False),
+        (date(2026, 5, 4), False),
+        (MONDAY, False),
+        (MONDAY + DAY, True),
+    ],
+)
+def test_a_break_between_the_two_periods_is_known_from_the_counters_alarms(day: date, compared: bool) -> None:
+    past = Broken(doors(("a", 1200, 1100), ("b", 1350, 1000)), "b", day_bounds(day, OSLO, 240)[0])
+    place = entered.Place(OSLO, 240, frozenset({"mall"}), frozenset())
+    told = Findings(past, place, None).growth("mall", "2026-11-02", "2026-11-02")  # type: ignore[arg-type]
+    assert [one["compared"] for one in told["each"]] == [True, compared]
 
 
 @pytest.mark.parametrize("watched_ms", [900, None])

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 import gateway.web
+from gateway.quality import REMEDIES, Kind
+from gateway.quality.words import SENTENCES
+from gateway.web.alarm_words import ALARM_WORDS
 from gateway.web.tables import as_csv, parse_instant
 from gateway.web.words import WORDS
 
@@ -21,6 +24,17 @@ def test_every_word_the_page_uses_is_known(tag: str) -> None:
     used |= set(re.findall(r"\$(\w+)", (STATIC / "page.html").read_text())) - {"lang", "site", "words"}
     assert used <= set(WORDS[tag])
     assert all(WORDS[tag].values())
+
+
+@pytest.mark.parametrize("tag", ["nb", "sv", "fi"])
+def test_every_alarm_is_told_with_the_same_figures_in_every_language(tag: str) -> None:
+    assert set(ALARM_WORDS[tag]) == {f"{part}_{kind}" for kind in Kind for part in ("alarm", "remedy")}
+    for kind in Kind:
+        assert kind in REMEDIES
+        english = set(re.findall(r"\{(\w+)", SENTENCES[kind]))
+        other = set(re.findall(r"\{(\w+)", ALARM_WORDS[tag][f"alarm_{kind}"]))
+        assert other <= english, kind
+        assert english - other <= {"unlikely", "slots", "sag", "usual_sag"}, kind
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ const tongue = document.documentElement.lang;
 const whole = new Intl.NumberFormat(tongue);
 const percent = new Intl.NumberFormat(tongue, { style: "percent", maximumFractionDigits: 1 });
 const decimal = new Intl.NumberFormat(tongue, { maximumFractionDigits: 1 });
+const signed = new Intl.NumberFormat(tongue, { style: "percent", maximumFractionDigits: 1, signDisplay: "exceptZero" });
 const SVG = "http://www.w3.org/2000/svg";
 const CHART = { width: 960, height: 240, left: 40, right: 16, top: 10, bottom: 24 };
 const NARROWEST_BAR = 6; // pixels
@@ -93,12 +94,38 @@ function counterItem(counter) {
   return item(tone, counter.name || counter.counter, (words[counter.state] || counter.state) + heard, counter.detail);
 }
 
+// `{since}` is a moment, `{name}` a figure of the evidence, `{name%}` the same in per cent.
+function told(text, alarm) {
+  return text.replace(/\{(\w+)(%?)\}/g, (hole, name, share) => {
+    if (name === "since") return moment(alarm.since);
+    const figure = alarm.evidence[name];
+    if (typeof figure !== "number") return "?";
+    return share ? signed.format(figure) : whole.format(Math.round(figure));
+  });
+}
+
+function moment(text) {
+  const day = Date.parse(text) < Date.parse(latest.site.day_start);
+  return new Intl.DateTimeFormat(tongue, { day: day ? "numeric" : undefined, month: day ? "numeric" : undefined,
+    hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: latest.site.timezone }).format(new Date(text));
+}
+
+function alarmItem(alarm) {
+  const tone = { fault: "bad", warning: "warn" }[alarm.severity] ?? "note";
+  const says = words[`alarm_${alarm.kind}`];
+  const node = item(tone, alarm.line, says ? told(says, alarm) : alarm.says, words[`remedy_${alarm.kind}`] || alarm.remedy);
+  node.dataset.alarm = alarm.kind;
+  return node;
+}
+
 function upstreamItem(upstream) {
   const parts = [];
   if (upstream.pending) parts.push(`${whole.format(upstream.pending)} ${words.pending}`);
+  if (upstream.pending_alarms) parts.push(`${whole.format(upstream.pending_alarms)} ${words.alarms.toLowerCase()}`);
   if (upstream.rejected) parts.push(`${whole.format(upstream.rejected)} ${words.rejected}`);
   if (upstream.misconfigured) parts.push(words.misconfigured);
-  const tone = upstream.misconfigured || upstream.rejected ? "bad" : upstream.pending && upstream.why ? "warn" : "";
+  const waits = upstream.pending || upstream.pending_alarms;
+  const tone = upstream.misconfigured || upstream.rejected ? "bad" : waits && upstream.why ? "warn" : "";
   return item(tone, upstream.upstream, parts.join(", ") || words.nothing_waits, upstream.why);
 }
 
@@ -122,6 +149,10 @@ function show(live) {
   at("fault").textContent = `${words.withheld} ${live.fault}`;
   at("fault").hidden = !live.fault;
   at("zones").replaceChildren(...live.zones.map(card));
+  at("wrong").hidden = live.alarms.length === 0;
+  at("wrong").classList.toggle("bad", live.alarms.some((alarm) => alarm.severity === "fault"));
+  at("calm").hidden = live.alarms.length > 0 || live.counters.length === 0;
+  at("alarms").replaceChildren(...live.alarms.map(alarmItem));
   fill("links", live.links.map(linkItem));
   fill("counters", live.counters.map(counterItem));
   fill("upstreams", live.upstreams.map(upstreamItem));

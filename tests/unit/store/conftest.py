@@ -37,6 +37,7 @@ class Box:
     def __init__(self, path: Path) -> None:
         self.path, self.wall, self.mono, self.boot = path, T0, 1000, "boot-1"
         self.trusted = True
+        self.simulated: str | None = None
         self.upstream = "hq"  # who takes and answers
         self.rules: list[LineRule] = [DOOR]
         self.zones: list[ZoneSpec] = [ZONE]
@@ -46,7 +47,7 @@ class Box:
         self.office: dict[tuple[str, int, int], tuple[int, int, dict[str, object]]] = {}
 
     async def open(self) -> None:
-        self.store = await Store.open(self.path, now=self.now())
+        self.store = await Store.open(self.path, now=self.now(), simulated=self.simulated)
 
     def now(self) -> Stamp:
         return Stamp(self.boot, self.mono, self.wall, self.trusted)

@@ -14,7 +14,7 @@ from gateway.amendments import Correction
 from gateway.errors import EntryConflict, EntryRefused
 from gateway.model import Basis, Crossings, LineRule, Member, Register, Role, Stamp, ZoneSpec
 from gateway.store import Grid, Store
-from gateway.store.schema import FIRST, SECOND
+from gateway.store.migrations import FIRST, SECOND
 from tests.unit.store.conftest import DOOR, HOUR, MINUTE, ZONE, Box
 from tests.unit.store.conftest import T0 as BEGIN
 
