@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.health.history import Place
 from gateway.health.stretches import Report, Spans
-from gateway.reports.gaps import Cell, Door, Doors, Usual, usual
+from gateway.quality.nouns import Kind
+from gateway.reports.gaps import LOOK_BACK_WEEKS, Cell, Door, Doors, Usual, usual
 from gateway.windows import Span, day_bounds, minute_of
 
 if TYPE_CHECKING:
+    from gateway.amendments import Correction
     from gateway.config import Config
+    from gateway.store.events import AlarmFacts
     from gateway.store.reader import Kept
     from gateway.store.zone_lines import ZoneLine
 
 CHUNK_MS = 86_400_000  # a day at a time: memory stays flat however long the span
 REMEMBERED_DAYS = 512  # usual days of zones; several days are judged by the same
 MALL = "mall"
+FAULTS = frozenset({Kind.DEAD, Kind.STUCK})  # whose counts are none
+FAR_MS = 1 << 62  # an alarm that has not ended
 Rows = Iterator[Mapping[str, Any]]
 
 
@@ -35,13 +40,16 @@ class Buffer(Protocol):
     ) -> Sequence[ZoneLine]: ...
     def kept(self, size_s: int | None = None) -> Mapping[str, Kept]: ...
     def zones(self) -> Sequence[Mapping[str, Any]]: ...
+    def alarms_between(self, from_ms: int, to_ms: int) -> Sequence[AlarmFacts]: ...
+    def corrections(self) -> Sequence[Correction]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """`span`: ms. `zones` empty: all. `size_s` None: windows of the configured size of their time.
 
-    `undecided`: line → when a fault (stuck, dead) of it is suspected and nobody has decided.
+    `undecided`: line → when a fault (stuck, dead) of it is suspected and nobody has decided; None: as alarms
+    tell.
     """
 
     by: str
@@ -50,7 +58,7 @@ class Asked:
     size_s: int | None = None
     as_of_ms: int | None = None
     lines: bool = False
-    undecided: Mapping[str, Spans] = field(default_factory=dict)
+    undecided: Mapping[str, Spans] | None = None
 
 
 def chunks(span: Span) -> Iterator[Span]:
@@ -75,6 +83,8 @@ def place_of(config: Config, zones: Sequence[Mapping[str, Any]]) -> Place:
 
 def added_up(config: Config, reader: Buffer, asked: Asked) -> Rows:
     """Rows of a report, by time and zone."""
+    if asked.undecided is None:
+        asked = replace(asked, undecided=undecided(reader, asked.span))
     site, kept, zones = config.site, reader.kept(asked.size_s), reader.zones()
     centres = _centres(zones)
     read = dict.fromkeys([*asked.zones, *(centres[zone] for zone in asked.zones if zone in centres)])
@@ -88,11 +98,29 @@ def added_up(config: Config, reader: Buffer, asked: Asked) -> Rows:
         place=place_of(config, zones),
         days=DoorDays(config, reader, kept, asked),
         centres=centres,
-        suspected=_suspected(zones, asked.undecided),
+        suspected=_suspected(zones, asked.undecided or {}),
         shown=frozenset(asked.zones),
         lines=asked.lines,
     )
     return report.rows(windows(reader, read, asked.span, asked.size_s, asked.as_of_ms))
+
+
+def undecided(reader: Buffer, span: Span) -> dict[str, list[Span]]:
+    """When a line was stuck or dead, in the report's time and in that of the days it is judged by.
+
+    Who has corrected all of it has decided.
+    """
+    low_ms = span[0] - LOOK_BACK_WEEKS * 7 * CHUNK_MS
+    told = [one for one in reader.corrections() if one.undone_ms is None]
+    found: dict[str, list[Span]] = {}
+    for alarm in reader.alarms_between(low_ms, span[1]):
+        end_ms = FAR_MS if alarm.until_ms is None else alarm.until_ms
+        decided = any(
+            one.line == alarm.ref and one.start_ms <= alarm.since_ms and end_ms <= one.end_ms for one in told
+        )
+        if alarm.kind in FAULTS and not decided:
+            found.setdefault(alarm.ref, []).append((alarm.since_ms, end_ms))
+    return found
 
 
 def _bounds(config: Config, first: date, last: date) -> Span:
@@ -138,7 +166,7 @@ class DoorDays:
         minutes = {start_ms: minute_of(start_ms, timezone) for start_ms in {row.start_ms for row in rows}}
         cells: dict[tuple[str, str], list[Cell]] = {(row.line, row.role): [] for row in rows}
         for row in rows:
-            suspected = asked.undecided.get(row.line, ())
+            suspected = (asked.undecided or {}).get(row.line, ())
             cells[row.line, row.role].append(_cell(row, minutes[row.start_ms], suspected))
         gone = list(self._gone(zone, span, size_s, minutes))
         return {f"{role} {line}": Door(line, role, [*found, *gone]) for (line, role), found in cells.items()}
