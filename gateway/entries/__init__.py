@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from gateway.amendments import Correction, LineFactor
 from gateway.calendars import Weeks
-from gateway.entries.bodies import Place, read, read_acceptance, read_correction
 from gateway.entries.findings import Findings
+from gateway.entries.place import Place
 from gateway.entries.shown import correction_json, to_json
 from gateway.errors import EntryRefused
 from gateway.model import Entry, EntryKind, LineRule, Stamp
@@ -80,6 +80,8 @@ class Entries:
         """Taps, tallies or campaigns: all of them or none."""
         if not 0 < len(bodies) <= MOST:
             raise EntryRefused(f"between 1 and {MOST} entries at once, not {len(bodies)}")
+        from gateway.entries.bodies import read  # most boxes are never told anything: spare them the models
+
         now_ms = self._clock.wall_ms()
         wanted = [read(kind, body, self._place, now_ms, by) for body in bodies]
         kept = await self._shelf.enter(wanted)
@@ -96,6 +98,8 @@ class Entries:
 
     async def correct(self, body: Any, by: str = "") -> Kept:
         """What really crossed a line stands in the place of what was counted."""
+        from gateway.entries.bodies import read_correction
+
         now = self._clock.stamp()
         made = await self._shelf.correct(read_correction(body, self._place, by), now)
         self._stir()
@@ -103,6 +107,8 @@ class Entries:
 
     async def accept(self, body: Any, by: str = "") -> Kept:
         """What the tallies of one side say is in force from now on, as a calibration with a version."""
+        from gateway.entries.bodies import read_acceptance
+
         given, from_ms = read_acceptance(body, self._place)
         for known in await asyncio.to_thread(self._findings.acceptances, given.line):
             if known.id == given.id:

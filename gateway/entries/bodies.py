@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gateway.amendments import Correction
-from gateway.calendars import ISO, Weeks
 from gateway.config.wording import hint, sentences, shown
+from gateway.entries.place import Place
 from gateway.errors import EntryRefused
 from gateway.model import MAX_COUNT, MAX_INTERVAL_MS, Entry, EntryKind
 from gateway.windows import day_bounds, zone_of
@@ -20,17 +19,6 @@ from gateway.windows import day_bounds, zone_of
 AHEAD_MS = 300_000  # a phone's clock may be this far ahead of ours
 LONGEST_CAMPAIGN_MS = 400 * 86_400_000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What entries are about: zones, lines as zones write them, and where its clock hangs."""
-
-    timezone: str
-    day_start_min: int
-    zones: frozenset[str]
-    lines: frozenset[str]
-    weeks: Weeks = ISO
 
 
 def _id(text: str) -> str:

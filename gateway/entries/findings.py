@@ -8,14 +8,13 @@ from typing import Any, Protocol
 
 from gateway.amendments import Correction
 from gateway.config.wording import hint, shown
-from gateway.entries.bodies import Place
+from gateway.entries.place import Place
 from gateway.entries.shown import correction_json, to_json
 from gateway.errors import EntryRefused
 from gateway.items import rfc3339
 from gateway.measures.calibration import Tally, calibrate
 from gateway.measures.converting import bag_rate
 from gateway.model import MAIN_LINE, Entry, EntryKind
-from gateway.reports import campaigns, growth
 from gateway.reports.days import Days
 from gateway.windows import day_bounds, day_of
 
@@ -91,6 +90,8 @@ class Findings:
 
     def report(self, campaign: str) -> Mapping[str, Any]:
         """Whether a campaign shows."""
+        from gateway.reports import campaigns  # asked for seldom
+
         known = {one.id: one for one in self._counts.entries(EntryKind.CAMPAIGN)}
         if campaign not in known:
             raise EntryRefused(f"id: there is no campaign {shown(campaign)}{hint(campaign, known)}")
@@ -100,6 +101,8 @@ class Findings:
 
     def growth(self, zone: str, first: str, last: str) -> Mapping[str, Any]:
         """Like-for-like growth of a zone's doors over business days, `2026-11-01` to `2026-11-30`."""
+        from gateway.reports import growth
+
         _known("zone", zone, self._place.zones)
         span = _date("from", first), _date("to", last)
         if span[1] < span[0]:

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from gateway.health.buffer import Buffer
 from gateway.health.history import Place
 from gateway.health.stretches import Report, Spans
 from gateway.quality.nouns import Kind
@@ -15,9 +16,7 @@ from gateway.reports.gaps import LOOK_BACK_WEEKS, Cell, Door, Doors, Usual, usua
 from gateway.windows import Span, day_bounds, minute_of
 
 if TYPE_CHECKING:
-    from gateway.amendments import Correction
     from gateway.config import Config
-    from gateway.store.events import AlarmFacts
     from gateway.store.reader import Kept
     from gateway.store.zone_lines import ZoneLine
 
@@ -27,21 +26,6 @@ MALL = "mall"
 FAULTS = frozenset({Kind.DEAD, Kind.STUCK})  # whose counts are none
 FAR_MS = 1 << 62  # an alarm that has not ended
 Rows = Iterator[Mapping[str, Any]]
-
-
-class Buffer(Protocol):
-    """What a report reads; `gateway.store.Reader` is one."""
-
-    def aggregates(
-        self, zone: str | None, from_ms: int, to_ms: int, size_s: int | None, as_of_ms: int | None = None
-    ) -> Sequence[Mapping[str, Any]]: ...
-    def zone_lines(
-        self, zone: str, from_ms: int, to_ms: int, size_s: int | None, as_of_ms: int | None = None
-    ) -> Sequence[ZoneLine]: ...
-    def kept(self, size_s: int | None = None) -> Mapping[str, Kept]: ...
-    def zones(self) -> Sequence[Mapping[str, Any]]: ...
-    def alarms_between(self, from_ms: int, to_ms: int) -> Sequence[AlarmFacts]: ...
-    def corrections(self) -> Sequence[Correction]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway import __version__, windows
 from gateway.health import history
-from gateway.health.adding import Asked, Buffer, added_up
+from gateway.health.buffer import Buffer
 from gateway.health.opening import opening
 from gateway.health.snapshot import (
     AlarmHealth,
@@ -130,6 +130,8 @@ class HealthSource:
         self, zone: str, first: date, after: date, by: str, *, lines: bool = False
     ) -> list[Mapping[str, Any]]:
         """A zone's business days of `[first, after)` added up. ValueError: there are no periods."""
+        from gateway.health.adding import Asked, added_up  # asked for seldom
+
         site = self._config.site
         if by == "period" and site.week == "iso":
             raise ValueError('[site] week = "iso" has no periods')

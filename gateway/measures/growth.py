@@ -74,10 +74,11 @@ def suspected_breaks(doors: Sequence[Door]) -> tuple[str, ...]:
     return tuple(
         name
         for name in sorted(logs)
-        if abs(logs[name] - _median([other for at, other in logs.items() if at != name])) > limit
+        if abs(logs[name] - median([other for at, other in logs.items() if at != name])) > limit
     )
 
 
-def _median(figures: Sequence[float]) -> float:
+def median(figures: Sequence[float]) -> float:
+    """Of at least one figure. The standard library's costs a box half a megabyte of other things."""
     ranked, half = sorted(figures), len(figures) // 2
     return ranked[half] if len(figures) % 2 else (ranked[half - 1] + ranked[half]) / 2

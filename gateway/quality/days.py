@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
+from gateway.measures.growth import median
 from gateway.quality.cells import Moments
 from gateway.quality.chances import ewma, imbalance_z
 from gateway.quality.detectors import Cusum, Detectors, Level, Likeness, Streaks, Today

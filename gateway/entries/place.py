@@ -1,0 +1,18 @@
+"""Where entries may be about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.calendars import ISO, Weeks
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What entries are about: zones, lines as zones write them, and where its clock hangs."""
+
+    timezone: str
+    day_start_min: int
+    zones: frozenset[str]
+    lines: frozenset[str]
+    weeks: Weeks = ISO
