@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gateway import measures
 from gateway.learning import NOTHING, Learnt
 from gateway.measures import Ratio, gate
+from gateway.measures.capture import turn_in_rate
 from gateway.measures.converting import (
     bag_rate,
     conversion_crude,
@@ -49,6 +50,8 @@ class Sums:
     group: float | None = None
     taps: tuple[int, int] | None = None
     has_tills: bool = False
+    passersby: float | None = None  # None: no line at the front
+    s_capture: float = 0.0
 
 
 def figures(
@@ -59,6 +62,8 @@ def figures(
     `centre_complete`: of the zone around it, which its share needs too.
     """
     found = dict(_of_receipts(now)) if now.has_tills else {}
+    if now.passersby is not None:
+        found["turn_in_rate"] = turn_in_rate(now.ins, now.passersby, now.s_capture)
     gated = {name: gate(ratio, complete, least) for name, ratio in found.items()}
     if now.centre is not None:
         share = measures.mall_share(round(now.visitors), round(now.centre))

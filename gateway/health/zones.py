@@ -103,6 +103,8 @@ def _zone(
         group=None if table is None else table.group,
         taps=taps,
         has_tills=live.has_tills,
+        passersby=of.passersby if live.has_passing else None,
+        s_capture=of.s_capture,
     )
     return ZoneHealth(
         **{name: getattr(live, name) for name in SAME},

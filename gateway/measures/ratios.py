@@ -39,6 +39,7 @@ SHRUNKEN = "visitors-shrunk/1"
 DIFFERENCE = "difference/1"
 BAGS = "bags/1"
 PASSERSBY = "passersby/1"
+TURN_IN = "turn-in/1"
 MALL_SHARE = "mall-share/1"
 ATV = "atv/1"
 SPV = "spv/1"
@@ -67,6 +68,7 @@ UNIT_OF = {
     DIFFERENCE: "receipts per visitor, difference",
     BAGS: "bag-carriers per person leaving",
     PASSERSBY: "entries per passage",
+    TURN_IN: "entries per person who came by",
     MALL_SHARE: "entries per visitor of the centre",
     ATV: "minor units per receipt",
     SPV: "minor units per visitor",

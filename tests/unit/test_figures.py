@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.health.figures import Sums, figures
 from gateway.learning import Learnt
+from gateway.measures import capture_rate
 from gateway.measures.ratios import INCOMPLETE, NO_DENOMINATOR, NO_HISTORY, RATIO_GT_1, SHRUNK
 
 # the worked day of metrics, section 12: 25 in a hundred buy, 1.1 windows later
@@ -82,6 +83,14 @@ def test_the_share_of_a_centre_needs_the_centre_to_be_watched() -> None:
 def test_a_zone_without_tills_shows_none_of_theirs() -> None:
     found = figures(replace(DAY, has_tills=False, centre=3000.0), 1.0, 0.8, 1.0)
     assert set(found) == {"mall_share", "dwell"}
+
+
+def test_both_ways_to_say_how_many_come_in_have_their_own_id() -> None:
+    turned_in = figures(replace(DAY, ins=100, passersby=300.0), 1.0, 0.8)["turn_in_rate"]
+    captured = capture_rate(100, 300)
+    assert (turned_in.value, captured.value) == (0.25, pytest.approx(1 / 3))
+    assert (turned_in.formula, captured.formula) == ("turn-in/1", "passersby/1")
+    assert "turn_in_rate" not in figures(DAY, 1.0, 0.8)
 
 
 def test_nobody_is_not_nothing() -> None:

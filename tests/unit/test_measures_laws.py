@@ -41,6 +41,7 @@ SHARES = {
     ratios.SHRUNKEN,
     ratios.BAGS,
     ratios.PASSERSBY,
+    ratios.TURN_IN,
     ratios.MALL_SHARE,
 }
 
@@ -89,6 +90,7 @@ def test_the_shrunken_rate_lies_between_the_plain_one_and_the_prior(
 @given(COUNT, st.integers(-5, 10**9), PHI)
 def test_capture_is_sound(entries: int, passersby: int, phi: float) -> None:
     sound(measures.capture_rate(entries, passersby))
+    sound(capture.turn_in_rate(entries, passersby))
     sound(capture.mall_share(entries, passersby, phi))
 
 
