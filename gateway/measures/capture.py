@@ -37,7 +37,7 @@ def turn_in_rate(entries: float, passersby: float, s_k: float = 0.0) -> Ratio:
     100 in and 300 past are 1 in 4 here, and 1 in 3 by `capture_rate`: hence two ids. Binomial, never above 1.
     """
     everybody = entries + passersby
-    if everybody <= 0:
+    if everybody <= 0 or passersby < 0:
         return unknown(NO_DENOMINATOR)
     value = entries / everybody
     low, high = widened(value, *wilson(entries, everybody), s_k)
