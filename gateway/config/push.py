@@ -77,4 +77,4 @@ class PushOptions(Table):
     @property
     def keys(self) -> list[str]:
         """Of hmac. Raises ConfigurationError when the file is gone."""
-        return [line for line in read_lines(self.key_file) if line] if self.key_file else []
+        return read_lines(self.key_file) if self.key_file else []

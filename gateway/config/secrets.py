@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def _place(merged: Merged, key: Key, given: str) -> Path:
     if not os.access(path, os.R_OK):
         merged.note(key, f"{path} cannot be read by this user")
         return path
-    if not path.stat().st_size:
+    if not path.read_bytes().removeprefix(BOM_UTF8).strip():
         merged.note(key, f"{path} is empty")
     if key[-1] not in PUBLIC and not delivered and path.stat().st_mode & OTHERS_MAY_READ:
         merged.note(key, f"{path} is open to others: chmod 600 {path}")

@@ -97,16 +97,23 @@ def is_loopback(host: str) -> bool:
 
 
 def read_secret(path: str | Path) -> str:
-    """The first line of a secret's file. Raises ConfigurationError."""
-    return next(iter(read_lines(path)), "")
+    """The first line of a secret's file that is not blank. Raises ConfigurationError."""
+    return read_lines(path)[0]
 
 
 def read_lines(path: str | Path) -> list[str]:
-    """The lines of a secret's file, for one that may hold several. Raises ConfigurationError."""
+    """The lines of a secret's file that are not blank, at least one. Raises ConfigurationError.
+
+    None would be worse than a fault: the empty token is what everybody shows who shows none.
+    """
     try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError([f"{path}: cannot be read: {error}"]) from error
+    secrets = [line for line in lines if line.strip()]
+    if not secrets:
+        raise ConfigurationError([f"{path}: there is no secret in it"])
+    return secrets
 
 
 Id: TypeAlias = Annotated[str, AfterValidator(_id)]

@@ -108,6 +108,10 @@ WRONG = {
         "[windows]\nmin_completeness = 2",
         "windows.min_completeness: must be at most 1, not 2",
     ),
+    "a limit in the millions": (
+        '[push]\nlisten = "127.0.0.1:81"\n[link.lan]\nover = "push"\noptions.max_payload_bytes = 134217728',
+        "link.lan.options.max_payload_bytes: must be at most 67108864, not 134217728",
+    ),
     "aggregates that go before their readings": (
         "[windows]\nretention_days = 3",
         "windows.retention_days: must not be less than readings_days",
@@ -490,9 +494,18 @@ class TestSecrets:
         self.token(tmp_path, mode=mode)
         assert "is open to others: chmod 600" in problems(tmp_path, self.TEXT)[0]
 
-    def test_empty_is_refused(self, tmp_path: Path) -> None:
-        self.token(tmp_path, "")
+    @pytest.mark.parametrize("text", ["", "\n", " \r\n\n", "\ufeff\n"])
+    def test_empty_is_refused(self, tmp_path: Path, text: str) -> None:
+        self.token(tmp_path, text)
         assert problems(tmp_path, self.TEXT)[0].endswith("token is empty")
+
+    @pytest.mark.parametrize("text", ["\nsecret\n", "\ufeffsecret\r\n", " \nsecret"])
+    def test_a_blank_line_or_an_editors_mark_before_it_is_no_secret(self, tmp_path: Path, text: str) -> None:
+        assert config.read_secret(self.token(tmp_path, text)) == "secret"
+
+    def test_a_file_that_has_lost_its_secret_opens_nothing(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match="no secret in it"):
+            config.read_secret(self.token(tmp_path, "\n"))
 
     def test_secret_never_stands_in_what_is_printed(self, tmp_path: Path) -> None:
         self.token(tmp_path, "xyzzy\n")
