@@ -17,7 +17,7 @@ MAX_DEPTH = 64  # elements inside each other
 MAX_NODES = 250_000  # elements and attributes of one body
 MAX_INSIDE = 20_000  # of one element of a body that is read in passing
 MAX_TEXT = 1 << 20  # characters of one such element
-MAX_NAMES = 1000  # different ones there; the parser remembers each
+MAX_NAMES = 1000  # different ones there, of tags and attributes; the parser remembers each
 MAX_TOKEN_BYTES = 1 << 20  # of a tag or a comment there
 CHUNK_BYTES = 1 << 16
 _NOTHING: dict[str, Any] = {}
@@ -100,6 +100,7 @@ class _Passing:
 
     def start(self, name: str, attributes: list[str]) -> None:
         self._names.add(name)
+        self._names.update(attributes[::2])
         if len(self._names) > MAX_NAMES:
             raise Noise(DamageReason.LENGTH)
         if self._builder is None:
