@@ -70,11 +70,20 @@ def _naming_device(family: Family, keys: Mapping[str, Any], device: str, shared:
     """The option by which the family tells this device from its neighbours."""
     if device in ("", DEVICE):
         return {}
-    for option in ({"serial": device}, {"match": {"counter": device}}, {"match": {"till": device}}):
+    options: list[dict[str, Any]] = [{"serial": device}]
+    options += [{"match": {name: device}} for name in _ids(family)]
+    for option in options:
         found = _match(family, {**keys, **option}, {}, shared)
         if found is not None and found.counter == device:
-            return dict(option)
+            return option
     return {}
+
+
+def _ids(family: Family) -> list[str]:
+    """The keys of its `match`: counter, till, location … as each family calls its devices."""
+    found = family.options.model_fields.get("match")
+    model = found.annotation if found else None
+    return _names(model) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
 
 def _naming_lines(

@@ -128,6 +128,23 @@ def test_an_unknown_till_is_told_as_a_till(roster: Roster, tmp_path: Path) -> No
     assert [one.counter for one in resolved.bookings] == ["1002"]
 
 
+@pytest.mark.parametrize("driver", ["shopify", "square"])
+def test_another_shops_sales_are_not_offered_to_a_line_that_takes_all_shops(
+    driver: str, tmp_path: Path
+) -> None:
+    ours = f'[till]\npos-1 = {{ link = "lan", driver = "{driver}", match = {{ location = "1" }} }}\n'
+    roster = roster_of(tmp_path, ours)
+    [source] = roster.sources("lan")
+    strangers = Strangers(roster, OVERS)
+    note(strangers, source, roster, heard(topic="/", link="lan"), Transactions("7", AT_MS, AT_MS + 1, 1))
+    [told] = strangers.told()
+    grown = roster_of(tmp_path, ours + told.suggestion)
+    [source] = grown.sources("lan")
+    for till, wanted in (("1", "pos-1"), ("7", "7"), ("8", "nobody")):
+        resolved = grown.resolve(source, [Transactions(till, AT_MS, AT_MS + 1, 1)], topic="/")
+        assert [one.counter for one in resolved.bookings] == [wanted] * (wanted != "nobody")
+
+
 def test_another_line_of_a_known_device_is_told_as_such(tmp_path: Path) -> None:
     roster = roster_of(tmp_path, COUNTERS.partition("[till]")[0])
     strangers, source = Strangers(roster, OVERS), source_of(roster, "shop")
