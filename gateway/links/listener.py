@@ -108,7 +108,7 @@ class Listener:
         self._networks = [ip_network(one) for one in settings.allow]
         self._held = 0
         self._running = False
-        self._heard: set[tuple[str, int]] = set()
+        self._heard: set[tuple[str, str, int, str]] = set()
         self._guests = _Guests()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -241,9 +241,13 @@ class Listener:
         return bytes(body)
 
     def _note(self, request: web.BaseRequest, status: int, why: str) -> None:
-        """First WARNING, repeats DEBUG: a counter with a wrong password asks every minute."""
+        """First WARNING, repeats DEBUG: a counter with a wrong password asks every minute.
+
+        Of each link, and of each way not to be known, since behind a proxy all come from one address.
+        """
         peer = str(_address(request))
-        fact = (peer, status)
+        link = request.path.removeprefix(PATH).strip("/").partition("/")[0]
+        fact = (peer, link if link in self.doors else "", status, why if status == 401 else "")
         log.log(
             logging.DEBUG if fact in self._heard else logging.WARNING,
             "a push from %s to %r is refused: %d %s",

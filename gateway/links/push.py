@@ -214,7 +214,7 @@ class PushLink:
         return stored
 
     def _read(self, push: Push, stamp: Stamp) -> list[tuple[Source, list[Item]]]:
-        """Who understands it; nobody: the one who says why."""
+        """Who understands it; nobody: the one who says why, before others those whose path it is."""
         if not self._sources:
             why = "no counter is configured on this link"
             self._ingest.overheard(
@@ -226,7 +226,7 @@ class PushLink:
         message = self._message(push, stamp)
         told = [(source, self._decode(source, message)) for source in self._wanted(push.path)]
         counted = [one for one in told if any(not isinstance(item, Damaged | Ignored) for item in one[1])]
-        return counted or sorted(told, key=lambda one: any(isinstance(item, Damaged) for item in one[1]))[:1]
+        return counted or [min(told, key=_rank)]
 
     def _message(self, push: Push, stamp: Stamp) -> Message:
         return Message(push.payload, stamp.wall_ms, push.path, push.headers, link=self.id)
@@ -246,6 +246,12 @@ class PushLink:
         except Exception:  # no driver may raise; if one does, its body must not come back for ever
             log.exception("link %s: the driver failed on a push to %r", self.id, message.topic)
             return [Damaged(DamageReason.SYNTAX, len(message.payload))]
+
+
+def _rank(told: tuple[Source, list[Item]]) -> tuple[bool, bool]:
+    """Who speaks of a body that counts nobody: the lowest. A neighbour may take damage for a test."""
+    source, items = told
+    return not source.topics, any(isinstance(item, Damaged) for item in items)
 
 
 def _name(peer: str, path: str, body: bytes) -> bytes:

@@ -448,6 +448,39 @@ async def test_whoever_understands_a_body_counts_it() -> None:
         ]
 
 
+class Polite:
+    """Takes whatever it does not know for a test of the connection."""
+
+    def decode(self, message: Message) -> Iterable[Item]:
+        return [Ignored(f"connection test of {len(message.payload)} bytes")]
+
+
+async def test_damage_on_a_counters_own_path_is_not_hidden_by_a_neighbour_who_ignores_it() -> None:
+    sources = [OneSource(Polite()), OneSource(topics=["south/#"])]
+    async with rig(sources=sources) as around:
+        status, why = await around.post(b"{", url=around.url + "/south/1")
+        assert (status, "damaged: syntax" in why) == (422, True)
+        assert (await around.post(b"{", url=around.url + "/north"))[0] == 200  # nobody's: a test, perhaps
+        assert (await around.post(b'{"test": 1}', url=around.url + "/south/1"))[0] == 200
+
+
+async def test_behind_a_proxy_each_link_and_each_reason_is_news_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with rig(Settings("token", secret="right")) as around:
+        for link in ("lan", "nowhere", "lan", "nowhere", "elsewhere"):
+            assert (await around.post(url=f"{around.base}/push/{link}"))[0] in (401, 404)
+        around.listener.doors["shop"] = around.link
+        assert (await around.post(url=f"{around.base}/push/shop"))[0] == 401
+    told = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    refused = [one.partition(" to ")[2] for one in told if "is refused" in one]
+    assert [one.partition(":")[0] for one in refused] == [
+        "'/push/lan' is refused",
+        "'/push/nowhere' is refused",
+        "'/push/shop' is refused",
+    ]
+
+
 async def test_a_maker_who_wants_certain_words_hears_them_when_it_is_stored() -> None:
     family = SimpleNamespace(answer=b'{"status": "OK"}')
     async with rig(sources=[OneSource(family=family)]) as around:
