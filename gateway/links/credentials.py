@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 import re
 import secrets
@@ -65,6 +66,8 @@ class Asked:
 
 
 class Guard(Protocol):
+    by_body: bool  # only the body shows who it is from
+
     def check(self, asked: Asked) -> None:
         """Before the body is read. Raises Refusal(401)."""
 
@@ -92,6 +95,8 @@ def same(given: str, right: str) -> bool:
 
 class Open:
     """The list of networks is all the guard there is."""
+
+    by_body = False
 
     def check(self, asked: Asked) -> None:
         del asked
@@ -143,15 +148,20 @@ class Signed:
     Any of several keys will do: while one is exchanged, both sides know the old one and the new.
     """
 
+    by_body = True
+
     def __init__(self, settings: Settings) -> None:
         self._keys = [key.encode() for key in settings.keys]
         self._header, self._hash = settings.signature_header or "", settings.signature_hash
         self._in_hex = settings.signature_encoding == "hex"
         self._before = (settings.notification_url or "").encode()
+        self._wanted = f"{settings.signature_hash} in {settings.signature_encoding}"
+        self._size = hashlib.new(self._hash).digest_size
 
     def check(self, asked: Asked) -> None:
-        if not self._given(asked):
-            raise self._refusal(f"a signature is needed in {self._header}")
+        """What cannot fit any body is refused before one is read."""
+        if len(self._given(asked)) != self._size:
+            raise self._refusal(f"a signature is needed in {self._header}: {self._wanted}")
 
     def check_body(self, asked: Asked, body: bytes) -> None:
         given, signed = self._given(asked), self._before + body

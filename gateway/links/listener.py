@@ -27,6 +27,8 @@ from gateway.links.unpack import check_kind, too_large, unpack
 
 MAX_CONNECTIONS = 400  # a service may have 1024 files open by default
 HELD_BYTES = 32 << 20  # of bodies that are not whole or not answered yet; one alone may be longer
+STRANGE_BYTES = 8 << 20  # of these, from senders whom only the whole body will show
+SHORT_BYTES = 1 << 15  # a body that may be read however much strangers hold
 READ_BYTES = 1 << 14
 HEADERS, HEADER_BYTES = 48, 4096  # of one request
 IDLE_S = 75.0  # counters that speak every minute may keep their connection
@@ -106,7 +108,7 @@ class Listener:
         self._linger_s = LINGER_S * pace
         self._settings, self._clock, self._backoff = settings, clock, backoff
         self._networks = [ip_network(one) for one in settings.allow]
-        self._held = 0
+        self._held = self._strange = 0
         self._running = False
         self._heard: set[tuple[str, str, int, str]] = set()
         self._guests = _Guests()
@@ -184,7 +186,7 @@ class Listener:
         packing = request.headers.get(hdrs.CONTENT_ENCODING, "")
         door.check_room()
         check_kind(kind, packing)
-        body = await self._read(request, door.limit_bytes)
+        body = await self._read(request, door)
         door.guard.check_body(_asked(request), body)
         protocol = request.protocol
         try:
@@ -218,7 +220,8 @@ class Listener:
         if self._held > HELD_BYTES and self._held > own:
             raise not_now("too much is under way")
 
-    async def _read(self, request: web.BaseRequest, limit: int) -> bytes:
+    async def _read(self, request: web.BaseRequest, door: Door) -> bytes:
+        limit, strange = door.limit_bytes, door.guard.by_body
         if (request.content_length or 0) > limit:
             raise too_large(limit)
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
@@ -229,15 +232,19 @@ class Listener:
                 async for chunk in request.content.iter_any():
                     body += chunk
                     self._held += len(chunk)
+                    self._strange += len(chunk) * strange
                     if len(body) > limit:
                         raise too_large(limit)
                     self._check_held(len(body))
+                    if strange and len(body) > SHORT_BYTES and self._strange > STRANGE_BYTES:
+                        raise not_now("too much of unknown senders is under way")
         except TimeoutError:
             raise Refusal(408, "the body did not come in time") from None
         except GONE:
             raise Refusal(400, "the body was cut off") from None
         finally:
             self._held -= len(body)
+            self._strange -= len(body) * strange
         return bytes(body)
 
     def _note(self, request: web.BaseRequest, status: int, why: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hmac
 import json
 import threading
 import zlib
@@ -36,6 +37,11 @@ class Settings:
     secret: str = ""
     max_payload_bytes: int = 5 << 20
     silence_s: float = 0.0
+    keys: Sequence[str] = ()
+    signature_header: str | None = "X-Signature"
+    signature_encoding: str = "hex"
+    signature_hash: str = "sha256"
+    notification_url: str | None = None
 
 
 @dataclass
@@ -488,6 +494,34 @@ async def test_a_maker_who_wants_certain_words_hears_them_when_it_is_stored() ->
             assert (answer.status, answer.content_type) == (200, "application/json")
             assert await answer.read() == family.answer
         assert await around.post(b'{"test": 1}') == (200, '{"status": "OK"}')
+
+
+async def test_strangers_who_sign_with_nothing_keep_no_signed_sale_waiting() -> None:
+    """Who a body is from shows only once it is read: what strangers may make us hold must not be all."""
+    settings = Settings("hmac", keys=["hush"])
+    async with rig(settings) as around:
+        for _ in range(10):
+            _reader, writer = await around.dial()
+            head = "POST /push/lan HTTP/1.1\r\nHost: x\r\nX-Signature: {}\r\nContent-Length: 5000000\r\n\r\n"
+            writer.write(head.format("00" * 32).encode() + b" " * 4_900_000)
+            with suppress(ConnectionError):
+                await writer.drain()
+        body = b'{"ins": 1, "note": "' + b"x" * 20_000 + b'"}'
+        signed = {"X-Signature": hmac.digest(b"hush", body, "sha256").hex(), **JSON}
+        assert (await around.post(body, headers=signed))[0] == 200
+        assert around.listener._held < listener.HELD_BYTES / 2
+
+
+@pytest.mark.parametrize("signature", ["", "00" * 31, "00" * 33, "00" * 48])
+async def test_what_cannot_be_a_signature_is_refused_before_the_body_is_read(signature: str) -> None:
+    async with rig(Settings("hmac", keys=["hush"])) as around:
+        reader, writer = await around.dial()
+        head = (
+            f"POST /push/lan HTTP/1.1\r\nHost: x\r\nX-Signature: {signature}\r\nContent-Length: 500\r\n\r\n"
+        )
+        writer.write(head.encode())
+        async with asyncio.timeout(SOON_S):
+            assert b" 401 " in await reader.readline()
 
 
 async def test_only_the_networks_of_the_list_may_push() -> None:
