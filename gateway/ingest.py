@@ -67,6 +67,7 @@ class Ingest:
         self.last_heard_ms: dict[str, int] = {}  # counter → receipt of its last telegram
         self.clock_offset_ms: dict[str, int] = {}  # counter → device time minus receipt, of its last reading
         self.commit_times = Histogram()
+        self._foreign: set[str] = set()  # tills whose other currency was told
         self.listeners: set[Listener] = set()
         self.fault = ""  # why acknowledgements are withheld
 
@@ -193,12 +194,24 @@ class Ingest:
         for (parcel, done), outcome in zip(batch, recorded, strict=True):
             if outcome.result != "ok" or parcel.bookings or parcel.heard:
                 self.telegrams[parcel.link][outcome.result] += 1
+            for till, currency in outcome.foreign.items():
+                self._tell_foreign(till, currency)
             if done is not None:
                 done()
         for listener in tuple(self.listeners):
             listener(parcels)
         if len(batch) == BATCH_PARCELS:
             self._due(0.0)  # what came meanwhile has its own time; only what was left over is late
+
+    def _tell_foreign(self, till: str, currency: str) -> None:
+        """Once for each till."""
+        if till not in self._foreign:
+            self._foreign.add(till)
+            log.warning(
+                "till %s: amounts in %s are left out, its receipts count: the site has another currency",
+                till,
+                currency,
+            )
 
     async def _record(self, parcels: list[Parcel]) -> list[Recorded]:
         """Record, for as long as it takes: while the card is full or failing, nobody hears "received"."""

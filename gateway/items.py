@@ -5,10 +5,19 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
-from gateway.model import Crossings, Damaged, Ignored, Item, Occupancy, Register, Status, Transactions
+from gateway.model import (
+    UNKNOWN_CURRENCY,
+    Crossings,
+    Damaged,
+    Ignored,
+    Item,
+    Occupancy,
+    Register,
+    Status,
+    Transactions,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-UNKNOWN_CURRENCY = "XXX"
 
 
 def rfc3339(instant_ms: int) -> str:

@@ -83,10 +83,11 @@ class UpstreamPlan:
 
 @dataclass(slots=True)
 class Recorded:
-    """What became of one parcel. `refused` counts persons by reason."""
+    """What became of one parcel. `refused`: reason → persons; `foreign`: till → currency not added."""
 
     result: str = "ok"  # ok | duplicate | future | ancient | poison
     refused: dict[str, int] = field(default_factory=dict)
+    foreign: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

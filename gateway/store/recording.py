@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from gateway.model import (
     MAX_INTERVAL_MS,
+    UNKNOWN_CURRENCY,
     Basis,
     Booking,
     Crossings,
@@ -17,7 +18,7 @@ from gateway.model import (
     TimeQuality,
     Transactions,
 )
-from gateway.store.batch import CHECK, Batch
+from gateway.store.batch import CHECK, RECEIVED, REFUSED, Batch
 from gateway.store.coverage import add_span, answer
 from gateway.store.held import BOUNDED, RESTAMPED, hold
 from gateway.store.memory import DAY_MS, Line, Memory
@@ -30,6 +31,7 @@ from gateway.store.plan import (
     SIDE_RECEIPTS,
     Figures,
     Recorded,
+    plus,
     sane,
 )
 from gateway.store.readings import book_delta, book_event
@@ -159,6 +161,8 @@ class Recorder:
             return not reason
         line.last_ms = max(line.last_ms, wall_ms)
         rank = rank if quality is None or reading.start_ms is not None else quality
+        if isinstance(reading, Transactions):
+            figures = self._own_money(batch, line, reading, figures)
         if event:
             key = self._key(reading, parcel, index)
             if isinstance(reading, Transactions) and reading.once:
@@ -172,6 +176,17 @@ class Recorder:
             book_delta(batch, line, start_ms, end_ms, side, figures, rank)
             add_span(batch, line, start_ms, end_ms)
         return True
+
+    def _own_money(self, batch: Batch, line: Line, reading: Transactions, figures: Figures) -> Figures:
+        """Without money of another currency than the site's: the receipt counts, the sum means nothing."""
+        given, ours = reading.currency or UNKNOWN_CURRENCY, self.memory.plan.currency
+        if not figures[5] or UNKNOWN_CURRENCY in (given, ours) or given == ours:
+            return figures
+        foreign = (0, 0, 0, 0, 0, figures[5])
+        batch.post(line, RECEIVED, foreign)
+        batch.post(line, f"{REFUSED}currency", foreign)
+        batch.outcome.foreign[line.rule.counter] = given
+        return plus(figures, foreign, -1)
 
     def _times(
         self, line: Line, reading: Crossings | Transactions, parcel: Parcel, event: bool

@@ -180,7 +180,7 @@ async def post(daemon: app.Gateway, body: bytes, headers: dict[str, str]) -> tup
         ),
         (
             {"X-Shopify-Hmac-Sha256": signature(KEY, b"{}")[:20]},
-            "the signature in X-Shopify-Hmac-Sha256 does ",
+            "a signature is needed in X-Shopify-Hmac-Sha256: sha256 in base64",
         ),
     ],
 )

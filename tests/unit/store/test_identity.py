@@ -6,7 +6,21 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.model import MAX_COUNT, Adopted, Basis, Crossings, Delivery, LineRule, Register, Stamp
+from gateway.model import (
+    MAX_COUNT,
+    Adopted,
+    Basis,
+    Crossings,
+    Delivery,
+    LineRule,
+    Member,
+    Register,
+    Role,
+    Stamp,
+    Transactions,
+    ZoneSpec,
+)
+from gateway.store import Grid
 from gateway.store.recording import key_hash
 from tests.unit.store.conftest import HOUR, MINUTE, T0, Box
 
@@ -76,6 +90,33 @@ async def test_an_event_is_its_id(make_box: MakeBox) -> None:
     assert books(box) == (2, 2, 0, 0)
     await box.take_in(Crossings("door", "main", T0 - 5, T0 - 4, 3, basis=Basis.EVENT, key="a"))
     assert books(box) == (5, 4, 1, 0)
+
+
+TILL = LineRule("pos", "main", till=True, basis=Basis.EVENT)
+SHOP = ZoneSpec("shop", "store", (Member("pos", "main", Role.TILL),))
+
+
+def sale(currency: str | None, amount_minor: int = 10_000) -> Transactions:
+    event = Basis.EVENT
+    return Transactions("pos", T0 - 5, T0 - 4, 1, 0, amount_minor, currency, f"{currency}", event, once=True)
+
+
+async def test_yen_are_not_added_to_crowns(make_box: MakeBox) -> None:
+    box = await make_box(rules=[TILL], zones=[SHOP], grid=Grid(size_s=900, currency="NOK"))
+    for currency in ("NOK", None, "XXX", "JPY"):
+        outcome = await box.take_in(sale(currency), counter="pos")
+        assert outcome.result == "ok"
+    assert outcome.foreign == {"pos": "JPY"}
+    sales, money = box.ledger("sales", "pos"), box.ledger("amount", "pos")
+    assert (sales["received"], sales["counted"], sales["refused"]) == (4, 4, 0)
+    assert (money["received"], money["counted"], money["refused"]) == (40_000, 30_000, 10_000)
+    box.balanced()
+
+
+async def test_where_the_site_names_no_currency_any_will_do(make_box: MakeBox) -> None:
+    box = await make_box(rules=[TILL], zones=[SHOP])
+    assert (await box.take_in(sale("SEK"), counter="pos")).foreign == {}
+    assert box.ledger("amount", "pos")["counted"] == 10_000
 
 
 async def test_an_id_without_a_time_counts_once_whenever_it_comes_again(make_box: MakeBox) -> None:
