@@ -15,6 +15,7 @@ from drivers.markup import Element, parse_xml
 MAX_DEPTH = 16
 MAX_PATHS = 200
 MAX_KEY = 60  # characters; a longer one is no name
+MAX_DIGITS = 4  # of a name
 SEPARATORS = (";", "\t", ",", "|")
 
 Leaf = tuple[str, object]
@@ -64,11 +65,16 @@ def _walk(value: Any, path: str, depth: int) -> Iterator[Leaf]:
 
 
 def _joined(path: str, name: str) -> str:
-    """A name that is a number is no name but an id, and not told."""
+    """A name that names one device or person is no name but a value, and not told."""
     step = name if name.isprintable() and not set(name) & set(".[]\"'^$= ") else f'"{name}"'
-    if name.isdigit() or not 0 < len(name) <= MAX_KEY or '"' in name or not name.isprintable():
+    if _is_value(name) or not 0 < len(name) <= MAX_KEY or '"' in name or not name.isprintable():
         step = "…"
     return f"{path}.{step}" if path else step
+
+
+def _is_value(name: str) -> bool:
+    """A number, a telephone, a MAC, a date, an address: where things are kept by id."""
+    return not any(map(str.isalpha, name)) or "@" in name[1:] or sum(map(str.isdigit, name)) > MAX_DIGITS
 
 
 def _table(body: bytes) -> tuple[str, list[Leaf]] | None:
@@ -84,7 +90,8 @@ def _table(body: bytes) -> tuple[str, list[Leaf]] | None:
     if not rows:
         return None
     settings = f"separator {best!r}" + ("" if encoding == "utf-8-sig" else f", encoding {encoding!r}")
-    return f"csv, {settings}", [(name or "…", rows[0].get(name)) for name in rows.names]
+    told = not any(map(_is_value, filter(None, rows.names)))  # else the first row is no header
+    return f"csv, {settings}", [(name if told and name else "…", rows[0].get(name)) for name in rows.names]
 
 
 def _decoded(body: bytes) -> tuple[str, str]:
