@@ -36,12 +36,14 @@ class Seen:
     """What one run came to.
 
     `unread`: counters and times that the daemon did not ask soon enough, for want of a machine or else.
+    `barred`: share of the persons at registers who were kept away, so that nothing is said of them.
     `missing`: zones and windows that head office never got. `refused`: persons, as the audit has them.
     `rss`: (hours since the beginning by the clock, MB) of the daemon.
     """
 
     expected: Expected
     unread: list[tuple[str, int]]
+    barred: float
     differences: list[Difference]
     missing: list[tuple[str, str]]
     refused: Sums[Side]
@@ -147,6 +149,7 @@ class Centre:
         return Seen(
             expected=fleet.expected,
             unread=fleet.unread,
+            barred=fleet.barred,
             differences=wrong,
             missing=self._missing(fleet),
             refused=+refused,
@@ -171,6 +174,7 @@ class Centre:
             "telegrams_read": self._telegrams(),
             "readings_stored": readings,
             "persons": fleet.expected.persons,
+            "kept_from_registers": round(fleet.barred, 3),
             "persons_refused": sum(fleet.expected.refused.values()),
             "windows_compared": len(self._windows()),
             "latest_by_s_of_the_day": round(fleet.late_ms / 1000),

@@ -74,6 +74,12 @@ class Fleet:
         """Counters and quarters in which the gateway did not ask in time: the machine was too slow."""
         return self._registers.unread
 
+    @property
+    def barred(self) -> float:
+        """Share of the persons at registers who did not come: nobody asked, so nobody could lose them."""
+        registers = self._registers
+        return registers.barred / max(1, registers.barred + registers.passed)
+
     def ready(self) -> bool:
         """Does the gateway know every register?"""
         return self._registers.ready()

@@ -70,6 +70,7 @@ class Registers:
         self._units: dict[str, AskedUnit] = {}
         self._buses: dict[str, Bus[AskedModule]] = {}
         self.unread: list[tuple[str, int]] = []  # counter, quarter: not asked after people passed
+        self.passed = self.barred = 0  # persons; those who did not come because nobody had asked
         self.ports: dict[str, int] = {}
         self._stack = ExitStack()
         chance = random.Random(f"{plan.seed}/registers")
@@ -144,6 +145,9 @@ class _Door:
             self.registers.cross(self.counter, ins, outs)
             self.expected.pass_(self.counter, now_ms, ins, outs)
             self.asked, self.passed = asked, True
+            self.registers.passed += ins + outs
+        else:
+            self.registers.barred += ins + outs
 
     def close(self) -> None:
         if self.passed and self.registers.asked(self.counter) < self.asked + ENOUGH:

@@ -26,6 +26,7 @@ DAY_SPEED = 90  # with room for what else the machine does: a quarter of an hour
 SPEED = 120  # the daemon then takes about half of one core; docs/evaluation.md
 WARM_H = 6  # by then caches are full: SQLite's pages, statements, topics
 MB_PER_H = 0.5  # the smallest object kept of each telegram (28 bytes of 29 000 an hour) would be 0.8
+MOST_BARRED = 0.25  # of the persons at registers: a machine that is held up may keep some away, not most
 FAST = 240  # for a fleet of few counters
 
 
@@ -38,6 +39,7 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 def must_be_true(seen: Seen) -> None:
     print(json.dumps(seen.figures, indent=1))
     assert seen.unread == []
+    assert seen.barred < MOST_BARRED
     assert seen.missing == []
     assert seen.differences == []
     assert seen.refused == seen.expected.refused

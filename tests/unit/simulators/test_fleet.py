@@ -95,6 +95,18 @@ def test_a_counter_that_hangs_the_wrong_way_round_is_turned() -> None:
     assert expected.refused == {("xovis-01", "outs"): 5, ("xovis-01", "ins"): 0}
 
 
+def test_persons_whom_a_register_that_nobody_asks_kept_away_are_told(tmp_path: Path) -> None:
+    """Without them a gateway that has stopped asking would have nobody to lose."""
+    plan = draw(2, 13, 1)
+    registers = Registers(plan, tmp_path)
+    counter = next(counter for counter in plan.counters if counter.bus)
+    expected = expecting(counter)
+    for _, happen in registers.life(counter, 1, Span(NOON, NOON + 2 * HOUR), Stopped(), expected):
+        happen()
+    assert (expected.persons, registers.passed) == (0, 0)
+    assert registers.barred > 20
+
+
 class Stopped(Clock):
     """Nobody is held up."""
 
