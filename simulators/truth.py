@@ -55,6 +55,11 @@ class Truth:
                 self._add(name, at_ms, "returns", returns)
                 self._add(name, at_ms, "amount_minor", amount_minor)
 
+    def watch(self, at_ms: int) -> None:
+        """Each zone is there, though perhaps nobody comes: then nobody may be told of it."""
+        for zone in self.zones:
+            self._add(zone, at_ms, "ins", 0)
+
     def totals(self) -> dict[str, dict[str, int]]:
         """Zone → facts over all windows."""
         return {

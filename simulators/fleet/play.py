@@ -92,6 +92,7 @@ class Fleet:
         now_ms = self.clock.now_ms() + BEFORE_MS
         begin_ms = -(-now_ms // QUARTER_MS) * QUARTER_MS
         self._span = Span(begin_ms, begin_ms + max(1, round(hours * 4)) * QUARTER_MS)
+        self.expected.truth.watch(begin_ms)
         self._portal.open_for(self._span, self.expected)
         self._publisher = self._stack.enter_context(Publisher(port=self.around.broker))
         for at_ms, happen in heapq.merge(*self._lives(), key=lambda due: due[0]):

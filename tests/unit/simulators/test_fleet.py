@@ -21,7 +21,8 @@ from simulators.fleet.polled import PortalThread, Registers
 from simulators.fleet.selling import Seller
 from simulators.fleet.speaking import SPREAD_MS, Span, Speaker
 from simulators.mqtt import XovisVoice
-from simulators.timing import Clock
+from simulators.office import compare, read_truth
+from simulators.timing import Clock, window_name
 from simulators.truth import Truth, Zone
 
 NOON = 1_795_435_200_000  # 2026-11-23T12:00:00Z
@@ -105,6 +106,16 @@ def test_persons_whom_a_register_that_nobody_asks_kept_away_are_told(tmp_path: P
         happen()
     assert (expected.persons, registers.passed) == (0, 0)
     assert registers.barred > 20
+
+
+def test_persons_in_a_zone_where_nobody_came_are_a_difference(tmp_path: Path) -> None:
+    truth = Truth({"shop": Zone("store"), "mall": Zone("mall")}, 900)
+    truth.watch(NOON)
+    truth.write(tmp_path / "truth.jsonl")
+    told = [{"zone": "mall", "size_s": 900, "start": window_name(NOON + QUARTER), "ins": 3}]
+    assert [(one.figure, one.office) for one in compare(read_truth(tmp_path / "truth.jsonl"), told)] == [
+        ("ins", 3)
+    ]
 
 
 class Stopped(Clock):
