@@ -252,7 +252,10 @@ class Listener:
 
         Of each link, and of each way not to be known, since behind a proxy all come from one address.
         """
-        peer = str(_address(request))
+        address = _address(request)
+        if address is None:  # it has gone, and our refusal is no news
+            return
+        peer = str(address)
         link = request.path.removeprefix(PATH).strip("/").partition("/")[0]
         fact = (peer, link if link in self.doors else "", status, why if status == 401 else "")
         log.log(

@@ -683,6 +683,12 @@ async def test_a_counter_that_goes_away_is_no_news(caplog: pytest.LogCaptureFixt
     assert not [one for one in caplog.records if one.levelname == "ERROR"]
 
 
+def test_a_refusal_of_somebody_who_has_gone_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    gone: Any = SimpleNamespace(protocol=SimpleNamespace(peername=None), path="/push/lan")
+    Listener(Port(), Clock("always"))._note(gone, 403, "not from your network")
+    assert caplog.records == []
+
+
 async def test_a_thousand_idle_connections_and_slow_ones_slow_nobody() -> None:
     async with rig() as around:
         slow = [asyncio.create_task(_drip(around)) for _ in range(20)]
