@@ -176,7 +176,16 @@ def _sample_of_daemon(config: configuration.Config, place: str, seconds: float) 
 
 
 def lines(found: Row) -> Iterator[str]:
-    """As text for a person at a terminal."""
+    """As text for a person at a terminal, to whom no topic and no payload sends control characters."""
+    return map(_harmless, _lines(found))
+
+
+def _harmless(line: str) -> str:
+    """With escapes that TOML reads back."""
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in line)
+
+
+def _lines(found: Row) -> Iterator[str]:
     unknown, silent = found["unknown"], found["silent"]
     yield "unknown" if unknown else "unknown: nobody"
     for row in unknown:

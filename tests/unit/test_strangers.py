@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway import config
+from gateway.commands.discover import lines
 from gateway.driver import Message, Messages
 from gateway.errors import ConfigurationError
+from gateway.health import to_json
 from gateway.model import Crossings, Damaged, DamageReason, Ignored, Item, Stamp, Transactions
 from gateway.roster import Roster, Source
 from gateway.strangers import (
@@ -30,7 +33,7 @@ from gateway.strangers import (
     fits,
 )
 from gateway.strangers.looking import MAX_PATHS, shape_of
-from gateway.strangers.suggesting import inline
+from gateway.strangers.suggesting import identity, inline
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 AT_MS = 1_795_424_400_000  # 2026-11-23T09:00:00Z
@@ -364,6 +367,20 @@ def test_no_payload_can_hurt(nobody: Roster, payload: bytes) -> None:
     json.dumps(asdict(told))
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.text(min_size=1), st.text())
+@example("a\x1b[2J\x9b31m\n", "\x1b]0;owned\x07 \u202e")
+def test_no_stranger_writes_to_the_terminal(nobody: Roster, topic: str, value: str) -> None:
+    strangers = Strangers(nobody, OVERS)
+    payload = json.dumps({"a": value, value: 1}).encode()
+    strangers.overheard(heard(payload, topic), "nobody's")
+    rows = [to_json(one) for one in strangers.told()]
+    said = list(lines({"unknown": rows, "silent": []}))
+    assert all(line.isprintable() for line in said)
+    [offered] = [line for line in said if "my-mapping" in line]
+    assert tomllib.loads(offered.strip())[identity(topic)]["topic"] == topic
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
@@ -383,8 +400,6 @@ def test_no_text_of_a_value_is_kept(nobody: Roster, around: Any, secret: str) ->
 
 @given(st.dictionaries(st.text(min_size=1), st.text() | st.integers(-9, 9) | st.booleans()))
 def test_suggested_values_are_toml(table: dict[str, Any]) -> None:
-    import tomllib
-
     assert tomllib.loads(f"x = {inline(table)}")["x"] == table
 
 
