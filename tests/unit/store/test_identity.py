@@ -113,6 +113,31 @@ async def test_yen_are_not_added_to_crowns(make_box: MakeBox) -> None:
     box.balanced()
 
 
+async def test_yen_told_while_the_time_was_unknown_are_not_added_either(make_box: MakeBox) -> None:
+    box = await make_box(rules=[TILL], zones=[SHOP], grid=Grid(size_s=900, currency="NOK"))
+    box.trusted = False
+    for currency in ("NOK", "JPY", "JPY"):
+        await box.take_in(sale(currency), counter="pos")
+    box.balanced()
+    await box.restart()
+    box.trusted = True
+    box.pass_ms(MINUTE)
+    await box.store.hold_release(box.now())
+    sales, money = box.ledger("sales", "pos"), box.ledger("amount", "pos")
+    assert (sales["counted"], money["counted"], money["held"]) == (2, 10_000, 0)
+    box.balanced()
+
+
+async def test_an_edited_amount_replaces_what_was_told_in_another_currency(make_box: MakeBox) -> None:
+    box = await make_box(rules=[TILL], zones=[SHOP], grid=Grid(size_s=900, currency="NOK"))
+    for currency, amount in (("NOK", 500), ("JPY", 900), ("NOK", 700)):
+        sold = Transactions("pos", T0 - 5, T0 - 4, 1, 0, amount, currency, "order 1", Basis.EVENT, once=True)
+        await box.take_in(sold, counter="pos")
+        box.balanced()
+    assert box.ledger("sales", "pos")["counted"] == 1
+    assert box.ledger("amount", "pos")["counted"] == 700
+
+
 async def test_where_the_site_names_no_currency_any_will_do(make_box: MakeBox) -> None:
     box = await make_box(rules=[TILL], zones=[SHOP])
     assert (await box.take_in(sale("SEK"), counter="pos")).foreign == {}
