@@ -31,6 +31,10 @@ TRANSACTION = "11"  # the type of code in `basics`
 CODE = re.compile(r"11\d{3}", re.ASCII)
 CASH_SALE = "11001"
 MAX_CODES = 1000  # of one file
+UNREADABLE = {
+    DamageReason.SYNTAX: "no XML behind that: cut off, another encoding than declared, or a document type",
+    DamageReason.LENGTH: "behind that something is longer or deeper than any till writes",
+}
 TRUE = ("true", "1")
 DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:Z|[+-]\d\d:\d\d)?", re.ASCII)
 TIME = re.compile(r"(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
@@ -77,6 +81,32 @@ def decode(payload: bytes, at_ms: int, rules: Rules) -> Iterator[Item]:
         if not receipts:
             ours = rules.organisation in (None, file.company)
             yield Ignored("no receipt in it" if ours else "file of another company")
+
+
+def faults(payload: bytes, at_ms: int, rules: Rules) -> Iterator[tuple[str, str]]:
+    """(place, why) of the receipts that are damaged, and where the file ends to be readable. Never raises."""
+    file = _File(rules, at_ms, len(payload), rules.currency)
+    receipts = 0
+    try:
+        for path, element in elements(payload, WANTED, NOT_READ):
+            if path != RECEIPT:
+                _note(file, path, element)
+            elif rules.organisation in (None, file.company):
+                if isinstance(_receipt(file, element), Damaged):
+                    yield _fault(file, element, f"cashtransaction[{receipts}]")
+                receipts += 1
+    except Noise as noise:
+        yield f"receipt {receipts}", UNREADABLE.get(noise.reason, f"behind that: {noise.reason}")
+
+
+def _fault(file: _File, receipt: Element, place: str) -> tuple[str, str]:
+    """A code names no person, and must be known to be explained: it is the only value told."""
+    own = receipt.get("transType")
+    try:
+        _meaning(file, name(own))
+    except Noise:
+        return f"{place}.transType", f"neither basics nor sales nor returns explain {str(own)[:MAX_NAME]!r}"
+    return place, "its number, date, time or amount is missing or no such"
 
 
 def _note(file: _File, path: str, element: Element) -> None:

@@ -42,17 +42,25 @@ class Saft:
     """Messages: stateless."""
 
     def __init__(self, device: Device) -> None:
-        options = cast("SaftOptions", device.options)
-        self._rules = codec.Rules(
-            tuple(options.sales),
-            tuple(options.returns),
-            zone_for(options.zone, device.site),
-            device.site.currency,
-            options.organisation,
-        )
+        self._rules = _rules(device)
 
     def decode(self, message: Message) -> Iterable[Item]:
         return codec.decode(message.payload, message.at_ms, self._rules)
+
+
+def _rules(device: Device) -> codec.Rules:
+    options = cast("SaftOptions", device.options)
+    return codec.Rules(
+        tuple(options.sales),
+        tuple(options.returns),
+        zone_for(options.zone, device.site),
+        device.site.currency,
+        options.organisation,
+    )
+
+
+def faults(device: Device, message: Message) -> Iterable[tuple[str, str]]:
+    return codec.faults(message.payload, message.at_ms, _rules(device))
 
 
 FAMILY = Family(
@@ -66,4 +74,5 @@ FAMILY = Family(
     match=lambda device: Match(cast("SaftOptions", device.options).match.till),
     basis=Basis.EVENT,
     resets=Resets.NEVER,
+    faults=faults,
 )

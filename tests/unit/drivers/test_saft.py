@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,3 +170,34 @@ def test_a_thousand_lines_of_one_receipt_are_passed_over() -> None:
 def test_a_file_of_ever_new_names_is_not_learned_by_heart(inside: str) -> None:
     body = EXAMPLE.replace("<event>", "".join(inside.format(one) for one in range(2000)) + "<event>", 1)
     assert decode(body) == [Damaged(DamageReason.LENGTH, len(body))]
+
+
+def told(body: str | bytes, **options: Any) -> list[tuple[str, str]]:
+    payload = body.encode() if isinstance(body, str) else body
+    device = Device(FAMILY.options.model_validate(options), site=Site("Europe/Oslo", "NOK"))
+    assert FAMILY.faults is not None
+    return list(FAMILY.faults(device, Message(payload, NEXT_DAY)))
+
+
+def test_a_code_that_nothing_explains_is_named_where_it_stands() -> None:
+    """The remedy is to name it in the configuration: so it must be told."""
+    receipts = EXAMPLE.count("<cashtransaction>")
+    body = re.sub("<transType>[^<]*", "<transType>K7", EXAMPLE)
+    assert told(body) == [
+        (f"cashtransaction[{number}].transType", "neither basics nor sales nor returns explain 'K7'")
+        for number in range(receipts)
+    ]
+    assert told(body, sales=["K7"]) == []
+    assert told(EXAMPLE) == []
+
+
+def test_damage_is_told_with_its_place() -> None:
+    assert told(EXAMPLE.replace("<transTime>", "<transTime>x", 1)) == [
+        ("cashtransaction[0]", "its number, date, time or amount is missing or no such")
+    ]
+    ended = "no XML behind that: cut off, another encoding than declared, or a document type"
+    assert told(EXAMPLE[: EXAMPLE.index("</cashtransaction>") + 40]) == [("receipt 1", ended)]
+    assert told(b"PK\x03\x04") == [("receipt 0", ended)]
+    assert told("<!DOCTYPE a [<!ENTITY b 'c'>]><auditfile>&b;</auditfile>") == [("receipt 0", ended)]
+    huge = EXAMPLE.replace("<transAmntIn>", f"{'<part/>' * 30_000}<transAmntIn>", 1)
+    assert told(huge) == [("receipt 0", "behind that something is longer or deeper than any till writes")]
