@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.commands import config_option, load_or_exit
-from gateway.commands.export import instant
+from gateway.commands.instants import at_site, typed
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -26,10 +26,17 @@ NEEDED = ("line", "side", "factor", "error")
 @click.option("--side", type=click.Choice(["in", "out", "passes"]), help="What of it is calibrated.")
 @click.option("--factor", type=float, help="Persons for each one counted, 0.8 to 1.25.")
 @click.option("--error", type=float, help="Relative standard error of the factor, as 0.01.")
-@click.option("--from", "from_ms", type=instant, help="Since when; default: from the next window on.")
+@click.option(
+    "--from",
+    "from_ms",
+    type=typed,
+    help="Since when (site's time unless it says); default: from the next window on.",
+)
 @click.option("--source", default="", help="Where the factor comes from, for whoever looks later.")
 @click.option("--end", "version", type=int, metavar="VERSION", help="No longer calibrate by this version.")
-@click.option("--to", "to_ms", type=instant, help="Where --end ends it; default: the next window.")
+@click.option(
+    "--to", "to_ms", type=typed, metavar="TIME", help="Where --end ends it; default: the next window."
+)
 @click.option("--list", "listed", is_flag=True, help="Every version, ended ones too; daemon or not.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON lines.")
 def command(config_path: Path, listed: bool, as_json: bool, **given: Any) -> None:
@@ -65,7 +72,8 @@ def _ask(config: Config, given: Mapping[str, Any]) -> Mapping[str, Any]:
 
     ending = given["version"] is not None
     names = ("version", "to_ms") if ending else (*NEEDED, "from_ms", "source")
-    args = {**{name: given[name] for name in names}, "for": os.environ.get("SUDO_USER")}
+    args = {name: given[name] for name in names} | {"for": os.environ.get("SUDO_USER")}
+    args |= {name: at_site(config, given[name]) for name in ("from_ms", "to_ms") if name in names}
     [row] = ask(config.gateway.data_dir, "end-calibration" if ending else "calibrate", args)
     answer: Mapping[str, Any] = row
     return answer

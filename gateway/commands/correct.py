@@ -13,7 +13,7 @@ from uuid import uuid4
 import click
 
 from gateway.commands import config_option, load_or_exit
-from gateway.commands.export import instant
+from gateway.commands.instants import at_site, typed
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -24,8 +24,10 @@ SIDES = ("ins", "outs", "passes")
 @click.command()
 @config_option
 @click.option("--line", help="The line, as zones write it: COUNTER or COUNTER/LINE.")
-@click.option("--from", "from_ms", type=instant, help="First instant (UTC unless it says).")
-@click.option("--to", "to_ms", type=instant, help="The instant after the last.")
+@click.option(
+    "--from", "from_ms", type=typed, metavar="TIME", help="First instant (site's time unless it says)."
+)
+@click.option("--to", "to_ms", type=typed, metavar="TIME", help="The instant after the last.")
 @click.option("--ins", type=int, help="Persons that came in; left out: as it was counted.")
 @click.option("--outs", type=int, help="Persons that went out.")
 @click.option("--passes", type=int, help="Persons that passed, where the device knows no direction.")
@@ -74,7 +76,9 @@ def _ask(config: Config, given: Mapping[str, Any]) -> Mapping[str, Any]:
         [row] = ask(config.gateway.data_dir, "undo-correction", args)
     else:
         names = ("line", "from_ms", "to_ms", *SIDES, "reason")
-        args = {**{name: given[name] for name in names}, "id": given["id_"] or uuid4().hex[:12], **whom}
+        span = {name: at_site(config, given[name]) for name in ("from_ms", "to_ms")}
+        args = {name: given[name] for name in names} | span
+        args |= {"id": given["id_"] or uuid4().hex[:12], **whom}
         [row] = ask(config.gateway.data_dir, "correct", args)
     answer: Mapping[str, Any] = row
     return answer

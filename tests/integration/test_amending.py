@@ -6,8 +6,10 @@ import asyncio
 import getpass
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import Result
@@ -92,6 +94,23 @@ async def test_an_id_is_made_where_none_is_given(running: Running) -> None:
     again = await running.run(*args)
     assert again.exit_code == 1
     assert "is in force for door-n" in again.stderr
+
+
+async def test_a_time_without_an_offset_is_by_the_clock_of_the_site(running: Running) -> None:
+    """As UTC it would correct hours that were right."""
+    first = datetime.fromtimestamp(running.start_ms / 1000, ZoneInfo("Asia/Tokyo"))
+    span = [f"{at:%Y-%m-%d %H:%M}" for at in (first, first + timedelta(minutes=15))]
+    args = ("correct", "--line", "door-n", "--from", span[0], "--to", span[1], "--ins", "40", "--reason", "x")
+    made = await asyncio.to_thread(run_beside, running.folder, *args, "--json", timezone="Asia/Tokyo")
+    assert made.exit_code == 0, made.output
+    told = datetime.fromisoformat(json.loads(made.stdout)["start"])
+    assert round(told.timestamp() * 1000) == running.start_ms
+
+
+async def test_what_is_no_time_is_told_with_one_that_is(running: Running) -> None:
+    refused = await running.run("--line", "door-n", "--from", "22:40", "--to", "22:50", "--ins", "1")
+    assert refused.exit_code == 2
+    assert "'22:40' is no time like '2026-11-23 10:00'" in refused.stderr
 
 
 @pytest.mark.parametrize(

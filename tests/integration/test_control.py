@@ -88,10 +88,11 @@ async def test_status_is_the_snapshot(tmp_path: Path) -> None:
     assert snapshot["resets"] == {"door-n/power": 1}
 
 
-def run_beside(folder: Path, *args: str) -> Result:
+def run_beside(folder: Path, *args: str, timezone: str = "UTC") -> Result:
     """A command against the daemon that listens in `folder`."""
     path = folder / "gateway.toml"
-    path.write_text(f'[gateway]\nid = "box"\ndata_dir = "{folder}"\n[site]\nid = "here"\ntimezone = "UTC"\n')
+    site = f'[site]\nid = "here"\ntimezone = "{timezone}"\n'
+    path.write_text(f'[gateway]\nid = "box"\ndata_dir = "{folder}"\n{site}')
     return CliRunner().invoke(main, [*args, "-c", str(path)])
 
 
@@ -155,9 +156,10 @@ async def test_breaks_are_listed_without_a_daemon_and_dismissed_with_one(tmp_pat
     async with server:
         done = await asyncio.to_thread(run_beside, tmp_path, "breaks", "--dismiss", "door")
         wrong = await asyncio.to_thread(run_beside, tmp_path, "breaks", "--dismiss", "gate")
-    assert (done.exit_code, done.stdout) == (0, "door: 1 breaks dismissed\n")
+    assert (done.exit_code, done.stdout) == (0, "door: 1 break dismissed\n")
     assert "no line gate" in wrong.stderr
-    assert run_beside(tmp_path, "breaks").stdout == ""
+    assert run_beside(tmp_path, "breaks").stdout == "no line began to count at another level\n"
+    assert run_beside(tmp_path, "breaks", "--json").stdout == ""
     await store.aclose()
 
 
