@@ -33,7 +33,7 @@ def command(config_path: Path, as_json: bool, line: str | None) -> None:
             show(config.gateway.data_dir, as_json)
         else:
             [number] = ask(config.gateway.data_dir, "dismiss", {"line": line})
-            click.echo(f"{line}: {number} breaks dismissed")
+            click.echo(f"{line}: {number} {'break' if number == 1 else 'breaks'} dismissed")
     except GatewayError as error:
         click.echo(f"counter-gateway: {error}", err=True)
         sys.exit(1)
@@ -44,7 +44,10 @@ def show(data_dir: Path, as_json: bool) -> None:
     from gateway.health import rfc3339
     from gateway.store import Reader
 
-    for one in Reader(data_dir).breaks(0, FOR_EVER_MS):
+    found = Reader(data_dir).breaks(0, FOR_EVER_MS)
+    if not (found or as_json):
+        click.echo("no line began to count at another level")
+    for one in found:
         row = {"line": one.line, "since": rfc3339(one.since_ms), "factor": round(one.factor, 6)}
         change = f"{one.factor - 1:+.0%}"
         click.echo(json.dumps(row) if as_json else f"{row['since']}  {one.line:<16} {change}")

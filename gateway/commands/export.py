@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from gateway.windows import Span
 
 
+LAST_DAY = "it is the day after the last"
+LIKE = "date or time like 2026-11-23 or 2026-11-23T10:00+01:00"
+
+
 def moment(text: str) -> int | date:
     """RFC 3339 or Unix seconds → ms; a bare date stays one. Raises BadParameter."""
     from gateway.web.tables import parse_instant
@@ -28,7 +32,7 @@ def moment(text: str) -> int | date:
     try:
         return date.fromisoformat(text) if text.count("-") == 2 and ":" not in text else parse_instant(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no RFC 3339 time") from None
+        raise click.BadParameter(f"{text!r} is no {LIKE}") from None
 
 
 def instant(text: str) -> int:
@@ -43,7 +47,9 @@ def _utc_ms(at: int | date) -> int:
 @click.command()
 @config_option
 @click.option("--from", "first", type=moment, required=True, help="First instant (UTC unless it says).")
-@click.option("--to", "after", type=moment, required=True, help="The instant after the last.")
+@click.option(
+    "--to", "after", type=moment, required=True, help="The instant (with --by: the day) after the last."
+)
 @click.option("--by", type=click.Choice(BY), help="Add up business days; dates are then business days.")
 @click.option("--zone", "zones", multiple=True, help="Only this zone; may be repeated.")
 @click.option("--size", "size_s", type=click.IntRange(1, 86_400), help="Window size, default the configured.")
@@ -72,7 +78,7 @@ def command(
     config = load_or_exit(config_path)
     from_ms, to_ms = (_business_ms(config, at) if by else _utc_ms(at) for at in (first, after))
     if to_ms <= from_ms:
-        raise click.UsageError("--to must lie after --from")
+        raise click.UsageError("--to must lie after --from" + (f"; {LAST_DAY}" if by else ""))
     if by and readings:
         raise click.UsageError("--by adds up aggregates, not --readings")
     if by == "period" and config.site.week == "iso":
