@@ -252,7 +252,9 @@ def _told(one: Stranger) -> Told:
     seen = one.look or Look("", 0)
     line = ""
     if one.family is not None or seen.mappable:
-        line = suggestion(one.link, one.topic, one.device, one.lines, one.family, one.options, one.mappings)
+        line = suggestion(
+            one.link, one.topic, one.device, one.lines, one.family, one.options, one.mappings, till=one.till
+        )
     return Told(
         link=one.link,
         topic=one.topic,

@@ -28,6 +28,8 @@ def suggestion(
     family: Family | None,
     options: Mapping[str, object],
     shared: Shared,
+    *,
+    till: bool = False,
 ) -> str:
     """`id = { … }` for [counter] or [till]; without a family one for a mapping yet to be written."""
     name = identity(device if device not in ("", DEVICE) else topic or link)
@@ -35,7 +37,7 @@ def suggestion(
         own: dict[str, Any] = {"mapping": "my-mapping"}
         return f"{name} = {inline({'link': link, 'driver': 'mapping', **own, **_topic(topic)})}"
     keys = {**options, **(_topic(topic) if "topic" in _names(family.options) else {})}
-    keys |= _naming_device(family, keys, device, shared)
+    keys |= _naming_device(family, keys, device, shared, "till" if till else "counter")
     keys |= _naming_lines(family, keys, lines, shared)
     return f"{name} = {inline({'link': link, 'driver': family.name, **keys})}"
 
@@ -66,12 +68,14 @@ def _names(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _naming_device(family: Family, keys: Mapping[str, Any], device: str, shared: Shared) -> dict[str, Any]:
+def _naming_device(
+    family: Family, keys: Mapping[str, Any], device: str, shared: Shared, what: str
+) -> dict[str, Any]:
     """The option by which the family tells this device from its neighbours."""
     if device in ("", DEVICE):
         return {}
     options: list[dict[str, Any]] = [{"serial": device}]
-    options += [{"match": {name: device}} for name in _ids(family)]
+    options += [{"match": {name: device}} for name in sorted(_ids(family), key=lambda name: name != what)]
     for option in options:
         found = _match(family, {**keys, **option}, {}, shared)
         if found is not None and found.counter == device:

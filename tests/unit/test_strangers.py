@@ -126,6 +126,7 @@ def test_an_unknown_till_is_told_as_a_till(roster: Roster, tmp_path: Path) -> No
     note(strangers, source_of(roster, "pos-1"), roster, heard(topic="tills"), sale)
     [told] = strangers.told()
     assert (told.table, told.lines) == ("till", {"main": "4 receipts, 1 returns"})
+    assert 'match = { till = "1002" }' in told.suggestion
     grown = suggested(tmp_path, told)
     resolved = grown.resolve(grown.sources("broker")[0], [sale], topic="tills")
     assert [one.counter for one in resolved.bookings] == ["1002"]
