@@ -22,12 +22,7 @@ _ROWS: Final = {
     "day": ("Dagen", "Dagen", "Päivä", "The day"),
     "zone": ("Sone", "Zon", "Alue", "Zone"),
     "alarms": ("Varsler", "Larm", "Hälytykset", "Alarms"),
-    "no_alarms": (
-        "Alle tellere teller som de pleier",
-        "Alla räknare räknar som de brukar",
-        "Kaikki laskurit laskevat kuten ennenkin",
-        "Every counter counts as it used to",
-    ),
+    "no_alarms": ("Ingen varsler", "Inga larm", "Ei hälytyksiä", "No alarms"),
     "links": ("Forbindelser", "Anslutningar", "Yhteydet", "Links"),
     "counters": ("Tellere og kasser", "Räknare och kassor", "Laskurit ja kassat", "Counters and tills"),
     "upstreams": ("Mottakere", "Mottagare", "Vastaanottajat", "Receivers"),
@@ -48,6 +43,12 @@ _ROWS: Final = {
     "misconfigured": ("feil oppsett", "felkonfigurerad", "väärin määritetty", "misconfigured"),
     "nothing_waits": ("alt levert", "allt levererat", "kaikki toimitettu", "all delivered"),
     "no_denominator": ("ingen besøkende ennå", "inga besökare än", "ei kävijöitä vielä", "no visitors yet"),
+    "nobody_passed": (
+        "ingen forbipasserende ennå",
+        "inga förbipasserande än",
+        "ei ohikulkijoita vielä",
+        "nobody has passed yet",
+    ),
     "too_little": (
         "for lite er observert",
         "för lite är observerat",
@@ -58,7 +59,7 @@ _ROWS: Final = {
     "gap": ("ufullstendig", "ofullständig", "puutteellinen", "incomplete"),
     "gap_means": (
         "ikke alle tellere ble hørt",
-        "alla räknare hördes inte",
+        "inte alla räknare hördes",
         "kaikkia laskureita ei kuultu",
         "not every counter was heard",
     ),

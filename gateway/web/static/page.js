@@ -36,8 +36,9 @@ function reason(why) {
   return why === "completeness" ? words.too_little : words[why] || why;
 }
 
-function ratio(figure) {
-  if (figure.value === null) return ["– ", make("span", { class: "why" }, reason(figure.why))];
+function ratio(figure, nobody = words.no_denominator) {
+  const why = figure.why === "no_denominator" ? nobody : reason(figure.why);
+  if (figure.value === null) return ["– ", make("span", { class: "why" }, why)];
   if (figure.low === null) return [percent.format(figure.value)];
   const low = decimal.format(100 * figure.low);
   return [percent.format(figure.value), make("span", { class: "band" }, ` (${low}–${percent.format(figure.high)})`)];
@@ -53,7 +54,7 @@ function card(zone) {
   const rows = [
     [words.inside, [whole.format(zone.occupancy)]],
     [words.conversion, ratio(zone.conversion)],
-    [words.capture, ratio(zone.capture_rate)],
+    [words.capture, ratio(zone.capture_rate, words.nobody_passed)],
     [words.sales, [whole.format(zone.sales)]],
     [words.completeness, share(zone.completeness)],
   ].filter(([, cells], index) => !(index === 1 || index === 2 || index === 3) || configured(zone, index));
