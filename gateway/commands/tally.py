@@ -13,11 +13,6 @@ from gateway.commands import config_option, load_or_exit
 from gateway.commands.entering import enter, fail, findings, own_id, send, tell, withdraw
 
 SIDES = ("ins", "outs", "passes")
-WHY = {
-    "no_history": "six tallies of a hundred persons each are the least",
-    "no_denominator": "nearly all was counted in one of them",
-    "implausible_factor": "beyond 0.8 to 1.25 the sensor is to be mended, not multiplied",
-}
 
 
 @click.group()
@@ -135,14 +130,16 @@ def report(config_path: Path, line: str, as_json: bool) -> None:
 def _row(row: Mapping[str, Any]) -> str:
     sides = [side for side in SIDES if side in row]
     if row["counted"] is None:
-        beside = "the counter was not watched all that time, or its readings are gone"
+        beside = "not compared: the counter was not heard all that time, or its readings are gone"
     else:
         beside = ", ".join(f"{side} {row[side]} by hand, {row['counted'][side]} counted" for side in sides)
-    return f"{row['from']} to {row['to']}: {beside}"
+    return f"{row['id']}: {row['from']} to {row['to']}: {beside}"
 
 
 def _factor(factor: Mapping[str, Any]) -> str:
+    from gateway.entries import NO_FACTOR
+
     shown = f"{factor['tallies']} tallies, {factor['manual']} by hand, {factor['counted']} counted"
     if factor["factor"] is None:
-        return f"{shown}; no factor: {WHY.get(factor['why'], factor['why'])}"
+        return f"{shown}; no factor: {NO_FACTOR.get(factor['why'], factor['why'])}"
     return f"{shown}; factor {factor['factor']:.4f} ({factor['low']:.4f} to {factor['high']:.4f})"

@@ -74,7 +74,8 @@ def _parse(merged: Merged, path: Path) -> Tree | None:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        merged.problems.append(f"{path}: {error}")
+        quote = "; is a quote missing there?" if "Illegal character '\\n'" in str(error) else ""
+        merged.problems.append(f"{path}: {error}{quote}")
     except UnicodeDecodeError as error:
         merged.problems.append(f"{path}: not UTF-8 (byte {error.start})")
     except OSError as error:

@@ -86,8 +86,8 @@ def look_up(rule: Rule, at: Key, note: Note, ask: Ask) -> list[Observed]:
     for key, names in (("names", rule.names), ("eves", rule.eves)):
         for name in names if called else ():
             if name not in called:
-                near = hint(name, called) or f"; there are {', '.join(called)}"
-                note((*at, key, name), f"no holiday of {rule.country} is called so{near}")
+                there = f"{hint(name, called)}; there are {', '.join(called)}"
+                note((*at, key, name), f"no holiday of {rule.country} is called so{there}")
     return observe(rule, holidays)
 
 

@@ -11,11 +11,11 @@ from gateway.amendments import Correction, LineFactor
 from gateway.calendars import Weeks
 from gateway.entries.findings import Findings
 from gateway.entries.place import Place
-from gateway.entries.shown import correction_json, to_json
+from gateway.entries.shown import NO_FACTOR, correction_json, to_json
 from gateway.errors import EntryRefused
 from gateway.model import Entry, EntryKind, LineRule, Stamp
 
-__all__ = ("MOST", "Entries", "Findings", "Place", "place_of", "to_json")
+__all__ = ("MOST", "NO_FACTOR", "Entries", "Findings", "Place", "place_of", "to_json")
 
 log = logging.getLogger("gateway.entries")
 
@@ -116,7 +116,8 @@ class Entries:
         tallies = await asyncio.to_thread(self._findings.tallies, given.line)
         told = tallies["sides"][SIDES[given.side]]
         if told["factor"] is None:
-            raise EntryRefused(f"side: tallies of {given.line} {given.side} give no factor: {told['why']}")
+            why = f"{told['why']} ({NO_FACTOR.get(told['why'], 'see the report')})"
+            raise EntryRefused(f"side: tallies of {given.line} {given.side} give no factor: {why}")
         source, by = f"{told['tallies']} tallies, accepted as {given.id}", given.by or by
         wanted = LineFactor(given.line, given.side, told["factor"], told["s_k"], from_ms, source, by)
         factor = await self._shelf.calibrate(wanted, self._clock.stamp())

@@ -188,7 +188,8 @@ def _campaign(campaign: Campaign, place: Place, now_ms: int, by: str) -> Entry:
 
 def _known(key: str, name: str, known: frozenset[str]) -> None:
     if name not in known:
-        raise EntryRefused(f"{key}: there is no {key.removesuffix('s')} {shown(name)}{hint(name, known)}")
+        what = "zone" if key == "controls" else key.removesuffix("s")
+        raise EntryRefused(f"{key}: there is no {what} {shown(name)}{hint(name, known)}")
 
 
 def _past(key: str, at_ms: int, now_ms: int) -> None:

@@ -235,7 +235,7 @@ WRONG = {
     "a part of a country that has none": ('holidays = { country = "DK", subdiv = "1" }', "known: none"),
     "a name misspelt": (
         'holidays = { country = "NO", names = { "Grunnlovsdagen" = "closed" } }',
-        "hours.c.holidays.names.Grunnlovsdagen: no holiday of NO is called so (did you mean Grunnlovsdag?)",
+        "hours.c.holidays.names.Grunnlovsdagen: no holiday of NO is called so (did you mean Grunnlovsdag?); there",
     ),
     "the eve of nothing": (
         'holidays = { country = "NO", eves = { "Xyz" = "closed" } }',
