@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from gateway.config.almanac import Almanac, Holiday
 from gateway.config.files import Key, Merged
-from gateway.config.hours import read_hours
+from gateway.config.hours import read_hours, swapped
 from gateway.config.links import ASKING, LINK_OPTIONS, WITH_PORTS
 from gateway.config.members import Counter, Surroundings, read_counter
 from gateway.config.observed import Observed
@@ -140,6 +140,8 @@ class Reading:
     def _hours(self, name: str, raw: dict[str, Any]) -> Hours:
         ask = partial(self._holidays, name)
         hours, self.observed[name] = read_hours(raw, ("hours", name), self._note, ask)
+        for key in swapped(raw):
+            self._warn(("hours", name, *key), "is open all night: are opening and closing swapped?")
         return hours
 
     def _holidays(self, hours: str, country: str, subdiv: str | None) -> list[Holiday]:

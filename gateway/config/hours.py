@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
@@ -16,6 +16,7 @@ from gateway.windows import Hours, Span
 
 KEYS = (*WEEKDAYS, "mon-fri", "sat-sun", "mon-sun", "holidays", "dates")
 DAY_MIN = 24 * 60
+MORNING_MIN = 8 * 60  # no night lasts longer
 DAY = timedelta(days=1)
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _DATE = re.compile(r"[12]\d{3}-\d\d-\d\d")
@@ -57,6 +58,21 @@ def days_of(name: str) -> range | None:
         return None
     low, high = WEEKDAYS.index(first), WEEKDAYS.index(last if dash else first)
     return range(low, high + 1) if low <= high else None
+
+
+def swapped(table: Mapping[str, Any]) -> Iterator[Key]:
+    """Where a place is open through the night into the morning, as with "21:00-10:00": likely a mistake."""
+    dates = table.get("dates")
+    named: list[tuple[Key, Any]] = [
+        ((name,), one) for name, one in table.items() if days_of(name) is not None
+    ]
+    named += [(("dates", day), value) for day, value in (dates if isinstance(dates, dict) else {}).items()]
+    for key, value in named:
+        spans = [
+            _span(text) for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)
+        ]
+        if any(span and span[1] > DAY_MIN + MORNING_MIN for span in spans):
+            yield key
 
 
 def _spans(value: Any, key: Key, note: Note) -> Spans:

@@ -235,7 +235,7 @@ WRONG = {
     "a part of a country that has none": ('holidays = { country = "DK", subdiv = "1" }', "known: none"),
     "a name misspelt": (
         'holidays = { country = "NO", names = { "Grunnlovsdagen" = "closed" } }',
-        "hours.c.holidays.names.Grunnlovsdagen: no holiday of NO is called so (did you mean Grunnlovsdag?); there",
+        "hours.c.holidays.names.Grunnlovsdagen: no holiday of NO is called so (did you mean Grunnlovsdag?);",
     ),
     "the eve of nothing": (
         'holidays = { country = "NO", eves = { "Xyz" = "closed" } }',
@@ -272,6 +272,15 @@ def test_what_cannot_be_is_named_with_its_key(tmp_path: Path, text: str, said: s
 )
 def test_what_only_looks_odd_is_accepted(tmp_path: Path, text: str) -> None:
     assert load(tmp_path, HEAD + text + "\n").warnings == ()
+
+
+def test_opening_and_closing_the_wrong_way_round_is_a_warning(tmp_path: Path) -> None:
+    text = 'mon-fri = "21:00-10:00"\nsat = ["10:00-18:00"]\ndates = { 2026-12-31 = "15:00-10:00" }\n'
+    loaded = load(tmp_path, HEAD + text)
+    assert [one.rpartition(".toml: ")[2] for one in loaded.warnings] == [
+        "hours.c.mon-fri: is open all night: are opening and closing swapped?",
+        "hours.c.dates.2026-12-31: is open all night: are opening and closing swapped?",
+    ]
 
 
 def test_hours_that_nobody_names_are_a_warning(tmp_path: Path) -> None:
