@@ -12,6 +12,7 @@ _PROBLEM = {
     "content": {"application/problem+json": {"schema": {"type": "object"}}},
 }
 _TIME = {"type": "string", "description": "RFC 3339, or Unix seconds"}
+_TYPED = {"type": "string", "description": "RFC 3339; without an offset the site's"}
 _PATHS = {
     "/": ("the live page", "text/html"),
     "/metrics": ("Prometheus exposition", "text/plain"),
@@ -42,12 +43,12 @@ _ID = {
 }
 _COUNT = {"type": "integer", "minimum": 0}
 _NAMES = {"type": "array", "items": {"type": "string"}}
-_SPAN = {"from": _TIME, "to": _TIME}
+_SPAN = {"from": _TYPED, "to": _TYPED}
 # path → (what is entered, its keys, those that must be there)
 _ENTERED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "/api/v1/taps": (
         "one person seen leaving",
-        {"zone": {"type": "string"}, "bag": {"type": "boolean"}, "at": _TIME},
+        {"zone": {"type": "string"}, "bag": {"type": "boolean"}, "at": _TYPED},
         ("zone", "bag"),
     ),
     "/api/v1/tallies": (
@@ -69,7 +70,7 @@ _ENTERED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     ),
     "/api/v1/acceptances": (
         "that what a line's tallies say shall hold, as a calibration",
-        {"line": {"type": "string"}, "side": {"enum": ["in", "out", "passes"]}, "from": _TIME},
+        {"line": {"type": "string"}, "side": {"enum": ["in", "out", "passes"]}, "from": _TYPED},
         ("line", "side"),
     ),
     "/api/v1/campaigns": (
