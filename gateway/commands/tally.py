@@ -41,7 +41,8 @@ def add(config_path: Path, line: str, start: str, end: str, id_: str, **sides: i
 def import_(config_path: Path, file: Path) -> None:
     """Enter the tallies of a CSV file with the columns line, from, to and ins, outs or passes.
 
-    A column id makes importing twice harmless; without it the row's content is its id.
+    A column id makes importing twice harmless; without it the row's content is its id. All are entered or
+    none; `entry 1` of a refusal is the first row below the names.
     """
     try:
         bodies = list(rows(file))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway.amendments import Correction, LineFactor
@@ -80,15 +80,22 @@ class Entries:
         """Taps, tallies or campaigns: all of them or none."""
         if not 0 < len(bodies) <= MOST:
             raise EntryRefused(f"between 1 and {MOST} entries at once, not {len(bodies)}")
-        from gateway.entries.bodies import read  # most boxes are never told anything: spare them the models
-
-        now_ms = self._clock.wall_ms()
-        wanted = [read(kind, body, self._place, now_ms, by) for body in bodies]
-        kept = await self._shelf.enter(wanted)
+        kept = await self._shelf.enter([*self._read(kind, bodies, by)])
         if kind is not EntryKind.TAP:
             for entry, new in kept:
                 log.info("%s %s entered by %s%s", kind, entry.id, entry.by or "?", "" if new else " again")
         return [(to_json(entry), new) for entry, new in kept]
+
+    def _read(self, kind: EntryKind, bodies: Sequence[Any], by: str) -> Iterator[Entry]:
+        """Each body's entry; of several the one that is refused is named by its place."""
+        from gateway.entries.bodies import read  # most boxes are never told anything: spare them the models
+
+        now_ms = self._clock.wall_ms()
+        for number, body in enumerate(bodies, 1):
+            try:
+                yield read(kind, body, self._place, now_ms, by)
+            except EntryRefused as error:
+                raise EntryRefused(f"entry {number}: {error}" if len(bodies) > 1 else str(error)) from None
 
     async def withdraw(self, kind: EntryKind, id_: str, by: str = "") -> Mapping[str, Any]:
         """It no longer counts."""

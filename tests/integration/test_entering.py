@@ -235,6 +235,15 @@ async def test_a_tally_of_a_time_nobody_watched_is_no_evidence(desk: Desk) -> No
     assert told["sides"]["ins"]["factor"] is None
 
 
+async def test_of_many_tallies_the_one_that_is_wrong_is_named_and_none_is_entered(desk: Desk) -> None:
+    file = desk.config.with_name("tallies.csv")
+    head, good = "line,from,to,ins", "door,2026-11-07 14:00,2026-11-07 14:15,118"
+    file.write_text(f"{head}\n{good}\ndoor,07.11.2026 14:15,2026-11-07 14:30,97\n")
+    code, output = await desk.told("tally", "import", str(file))
+    assert (code, "entry 2: from: must be a time like" in output) == (1, True), output
+    assert (await desk.get("tallies?line=door"))[1]["tallies"] == []
+
+
 async def test_a_tally_that_was_wrong_is_taken_back(desk: Desk) -> None:
     start, end = await desk.count(10, 60, 15)
     await desk.told(
