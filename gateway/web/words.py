@@ -34,6 +34,7 @@ _ROWS: Final = {
     "up": ("tilkoblet", "ansluten", "yhdistetty", "connected"),
     "down": ("frakoblet", "frånkopplad", "katkennut", "not connected"),
     "since": ("siden", "sedan", "klo", "since"),
+    "last": ("sist", "senast", "viimeksi", "last"),
     "heard": ("hørt", "hörd", "kuultu", "heard"),
     "none": ("ingen", "inga", "ei yhtään", "none"),
     "ok": ("i orden", "i ordning", "kunnossa", "ok"),

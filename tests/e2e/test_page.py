@@ -13,6 +13,7 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from gateway.health import rfc3339
+from gateway.measures.ratios import Ratio
 from gateway.web.routes import serving
 from tests.brokers import find_program
 from tests.health_sample import FakeHealth, sample
@@ -164,6 +165,21 @@ async def test_a_day_without_a_closed_window_is_no_empty_chart(seen: Seen) -> No
     )
     await seen.page.select_option("#chart-zone", "shop-2")
     await expect(seen.page.locator("#chart")).to_contain_text("Ingen avsluttede", timeout=WAIT_MS)
+
+
+async def test_a_silent_counter_was_last_heard_and_is_not_heard(seen: Seen) -> None:
+    at_ms = int(datetime.fromisoformat("2026-11-23T14:39:00Z").timestamp() * 1000)
+    gone = replace(sample().counters[0], name="North door", state="silent", last_reading_ms=at_ms)
+    seen.source.change(counters=[gone])
+    await expect(seen.page.locator("#counters")).to_contain_text("ikke hørt, sist 15:39", timeout=WAIT_MS)
+
+
+async def test_a_rate_and_its_band_have_as_many_digits(seen: Seen) -> None:
+    zones = list(seen.source.health.zones)
+    zones[1] = replace(zones[1], conversion=Ratio(0.23, 0.2, 0.265, "visitors/1"))
+    seen.source.change(zones=zones)
+    shop = seen.page.locator('[data-zone="shop-1"]')
+    await expect(shop).to_contain_text("23,0 % (20,0–26,5 %)", timeout=WAIT_MS)
 
 
 async def test_short_windows_are_added_up_to_bars_that_can_be_seen(seen: Seen) -> None:

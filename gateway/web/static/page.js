@@ -4,7 +4,9 @@ const words = JSON.parse(document.body.dataset.words);
 const tongue = document.documentElement.lang;
 const whole = new Intl.NumberFormat(tongue);
 const percent = new Intl.NumberFormat(tongue, { style: "percent", maximumFractionDigits: 1 });
-const decimal = new Intl.NumberFormat(tongue, { maximumFractionDigits: 1 });
+const tenths = { minimumFractionDigits: 1, maximumFractionDigits: 1 }; // of a figure and its band alike
+const decimal = new Intl.NumberFormat(tongue, tenths);
+const rate = new Intl.NumberFormat(tongue, { style: "percent", ...tenths });
 const signed = new Intl.NumberFormat(tongue, { style: "percent", maximumFractionDigits: 1, signDisplay: "exceptZero" });
 const SVG = "http://www.w3.org/2000/svg";
 const CHART = { width: 960, height: 240, left: 40, right: 16, top: 10, bottom: 24 };
@@ -39,9 +41,9 @@ function reason(why) {
 function ratio(figure, nobody = words.no_denominator) {
   const why = figure.why === "no_denominator" ? nobody : reason(figure.why);
   if (figure.value === null) return ["– ", make("span", { class: "why" }, why)];
-  if (figure.low === null) return [percent.format(figure.value)];
+  if (figure.low === null) return [rate.format(figure.value)];
   const low = decimal.format(100 * figure.low);
-  return [percent.format(figure.value), make("span", { class: "band" }, ` (${low}–${percent.format(figure.high)})`)];
+  return [rate.format(figure.value), make("span", { class: "band" }, ` (${low}–${rate.format(figure.high)})`)];
 }
 
 function share(value) {
@@ -91,7 +93,8 @@ function linkItem(link) {
 
 function counterItem(counter) {
   const tone = { ok: "", degraded: "warn", silent: "warn" }[counter.state] ?? "bad";
-  const heard = counter.last_reading ? `, ${words.heard} ${clockTime(counter.last_reading)}` : "";
+  const when = counter.state === "silent" ? words.last : words.heard;
+  const heard = counter.last_reading ? `, ${when} ${clockTime(counter.last_reading)}` : "";
   return item(tone, counter.name || counter.counter, (words[counter.state] || counter.state) + heard, counter.detail);
 }
 
