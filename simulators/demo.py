@@ -329,7 +329,7 @@ def command(minutes: float | None, speed: float, seed: int, folder: Path | None,
         for what in wrong:
             click.echo(f"wrong: {what}", err=True)
         if minutes is None and not wrong:
-            click.echo("the page stays up; ctrl-C ends")
+            click.echo("the page stays up, and shows that the serial doors are gone; ctrl-C ends")
             signal.pause()
     _tidy(place, keep=bool(folder or wrong))
     sys.exit(0 if wrong == [] else 1)
