@@ -23,7 +23,7 @@ the kinds during which the counts of the line are no counts. `words.sentence` sa
 When each test speaks (`Rules`): physical limit, clock, stuck and counts while closed at once; dead, one-sided
 and busy event after a week; spike, swapped and shifted after two; imbalance, slow loss and level shift after
 four. A slot is not found too silent or too busy before three days of its kind were seen; the dispersion is
-pooled over all cells from the first day.
+pooled over all cells from the first day. A line's first day is the first on which somebody came.
 """
 
 from __future__ import annotations

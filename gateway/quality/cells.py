@@ -78,11 +78,15 @@ class Cell:
 
 
 class Expected(NamedTuple):
-    """A mean and a dispersion; `n` values stand behind it."""
+    """A mean and a dispersion; `n` values stand behind it.
+
+    `learned`: what the mean would be without the benefit of the doubt: 0 where nobody was ever seen.
+    """
 
     mean: float
     a: float
     n: int
+    learned: float
 
     @property
     def deviation(self) -> float:
@@ -100,5 +104,6 @@ def expected(moments: Moments, pooled: float, factor: float) -> Expected | None:
         return None
     own = chances.dispersion(moments.mean, moments.variance) if n > 1 else pooled
     a = max(pooled, (n * own + POOL_WEIGHT * pooled) / (n + POOL_WEIGHT))
-    mean = max(moments.mean * factor, SEEN_NOBODY / (n + 1))
-    return Expected(mean, min(a + (a + 1 / mean) / n, chances.MAX_DISPERSION), n)
+    learned = moments.mean * factor
+    mean = max(learned, SEEN_NOBODY / (n + 1))
+    return Expected(mean, min(a + (a + 1 / mean) / n, chances.MAX_DISPERSION), n, learned)

@@ -59,6 +59,8 @@ def level_today(detectors: Detectors, rules: Rules) -> float | None:
 def end_of_day(detectors: Detectors, day: Day, neighbours: Sequence[float], rules: Rules) -> DayEnd:
     """Judge the day and begin the next; a day that was judged before changes nothing.
 
+    A line's first day is the first on which somebody came: counters hang before shops open.
+
     `neighbours`: the known levels of the site's other lines, in any order: their median is taken.
     """
     if day.end_ms <= detectors.ended_ms:
@@ -73,7 +75,8 @@ def end_of_day(detectors: Detectors, day: Day, neighbours: Sequence[float], rule
     _balance(after, day, rules, findings)
     _look_alike(after, day, rules, findings)
     after.opens, changes = settle(after.opens, findings, day.line, day.start_ms)
-    after.level = replace(after.level, days=after.level.days + 1)
+    lives = after.level.days or after.today.ins or after.today.outs
+    after.level = replace(after.level, days=after.level.days + 1 if lives else 0)
     after.today, after.ended_ms = Today(), day.end_ms
     after.mirror = after.early = after.late = Likeness()
     return DayEnd(after, changes, broken)
@@ -143,13 +146,20 @@ def _balance(detectors: Detectors, day: Day, rules: Rules, findings: list[Findin
     away = abs(ratio - middle)
     telling = abs(imbalance_z(today.ins, today.outs)) > TELLING_Z
     streak = detectors.streaks.imbalance + 1 if telling and away > near else 0
-    raised = (telling and away > far) or streak >= AWAY_DAYS or abs(ratio) > rules.directional_ratio
+    raised = (telling and away > far) or streak >= AWAY_DAYS or _one_way(ratio, usual, rules)
     evidence = {"ins": float(today.ins), "outs": float(today.outs), "imbalance": ratio, "usual": middle}
     verdict = True if raised else None if streak else False
     findings.append(Finding(Kind.IMBALANCE, verdict, day.start_ms, evidence))
     if not raised:
         detectors.imbalance = usual.learn(ratio, DAY_MEMORY)
     detectors.streaks = replace(detectors.streaks, imbalance=streak)
+
+
+def _one_way(ratio: float, usual: Moments, rules: Rules) -> bool:
+    """A day that runs one way, at a door that does not: an entrance that nobody leaves by is no fault."""
+    known = usual.n >= rules.warm_days * LEARNED_SHARE
+    away = abs(ratio - usual.mean) > rules.directional_ratio / 2
+    return known and away and abs(ratio) > rules.directional_ratio
 
 
 def _limits(usual: Moments, rules: Rules) -> tuple[float, float, float]:

@@ -22,7 +22,7 @@ EXCESS_DRIFT = 0.2  # per slot: a small excess for ever is a level, not an event
 
 
 def silence(run: Run, count: int, usual: Expected | None, slot: Slot, rules: Rules) -> Run:
-    """Zeros in a row; a slot of which nothing is known adds nothing."""
+    """Zeros in a row; a slot adds nothing where nothing is known or nobody ever came."""
     if count > 0:
         return NO_RUN
     if usual is None or usual.n < rules.warm_cell:
@@ -30,9 +30,16 @@ def silence(run: Run, count: int, usual: Expected | None, slot: Slot, rules: Rul
     return Run(
         run.since_ms if run.length_s else slot.start_ms,
         run.length_s + slot.size_s,
-        run.log10 + chances.log10_nobody(usual.mean, usual.a),
-        run.expected + usual.mean,
+        run.log10 + chances.log10_nobody(usual.learned, usual.a),
+        run.expected + usual.learned,
     )
+
+
+def one_way(run: Run, count: int, usual: Expected | None, view: View, rules: Rules) -> Run:
+    """Zeros in a row of one side while the other is not silent: when nobody comes at all, no side is lost."""
+    if view.total:
+        return silence(run, count, usual, view.slot, rules)
+    return replace(run, length_s=run.length_s + view.slot.size_s) if run.length_s else run
 
 
 def too_silent(run: Run, rules: Rules) -> bool:
@@ -41,22 +48,32 @@ def too_silent(run: Run, rules: Rules) -> bool:
     )
 
 
-def dead(run: Run, view: View, rules: Rules) -> Finding:
-    """Nobody at all for so long that it cannot be chance."""
+def dead(run: Run, view: View, rules: Rules) -> Finding | None:
+    """Nobody at all for so long that it cannot be chance. None: the slot says nothing."""
     if too_silent(run, rules):
         evidence = {"expected": run.expected, "unlikely": -run.log10}
         return Finding(Kind.DEAD, True, run.since_ms, evidence)
+    if _quiet(view.both):
+        return Finding(Kind.DEAD, False, 0) if view.total else None
     return Finding(Kind.DEAD, False if _alive(view.total, view.both) else None, 0)
 
 
+def _quiet(usual: Expected | None) -> bool:
+    """So few are expected that nobody is no sign of silence; somebody is one of life."""
+    return usual is not None and usual.mean < TELLING
+
+
 def _alive(count: int, usual: Expected | None) -> bool:
-    return usual is not None and usual.mean >= TELLING and count >= usual.mean * ALIVE
+    return usual is not None and count >= usual.mean * ALIVE
 
 
-def one_sided(detectors: Detectors, view: View, rules: Rules) -> Finding:
-    """One direction is silent while the other is not, or the day runs one way that never does."""
-    if detectors.nobody.length_s or not view.two_sided:
-        return Finding(Kind.ONE_SIDED, None, 0)
+def one_sided(detectors: Detectors, view: View, rules: Rules) -> Finding | None:
+    """One direction is silent while the other is not, or the day runs one way that never does.
+
+    None: the slot says nothing, for nobody came.
+    """
+    if not view.total or not view.two_sided:
+        return None
     no_ins, no_outs, today = detectors.no_ins, detectors.no_outs, detectors.today
     run = no_ins if no_ins.log10 < no_outs.log10 else no_outs
     if too_silent(run, rules) or _lopsided(today, rules):
@@ -68,7 +85,13 @@ def one_sided(detectors: Detectors, view: View, rules: Rules) -> Finding:
         }
         return Finding(Kind.ONE_SIDED, True, run.since_ms or view.slot.start_ms, evidence)
     ins, outs = view.sides
-    return Finding(Kind.ONE_SIDED, False if _alive(view.ins, ins) and _alive(view.outs, outs) else None, 0)
+    both = _lives(view.ins, ins, no_ins) and _lives(view.outs, outs, no_outs)
+    return Finding(Kind.ONE_SIDED, False if both else None, 0)
+
+
+def _lives(count: int, usual: Expected | None, run: Run) -> bool:
+    """One side: where few are expected, somebody came since not many were missing."""
+    return run.expected < TELLING if _quiet(usual) else _alive(count, usual)
 
 
 def _lopsided(today: Today, rules: Rules) -> bool:
@@ -117,7 +140,8 @@ def impossible(view: View, rules: Rules) -> Finding:
 def spike(peak: float, view: View, rules: Rules) -> Finding:
     """Far more than the line ever brought and than chance allows: a fault, or the day of its life."""
     usual = view.both
-    if usual is not None and view.total > rules.spike_factor * peak and _unlikely(view, rules):
+    most = rules.spike_factor * max(peak, rules.spike_peak)
+    if usual is not None and view.total > most and _unlikely(view, rules):
         evidence = {
             "count": float(view.total),
             "size_s": float(view.slot.size_s),

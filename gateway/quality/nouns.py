@@ -119,7 +119,7 @@ class Rules:
     cell_memory: int = 60  # slots of one cell that count; older ones fade
     winsor_sd: float = 3.0  # a clean slot teaches at most this far from the mean
     warm_cell: int = 3  # days of its kind before a slot may be found too silent or too busy
-    warm_days: int = 7  # dead, one_sided, event_high
+    warm_days: int = 7  # dead, one_sided, event_high; imbalance of a door that runs one way
     warm_shape_days: int = 14  # spike, swapped, clock_shifted
     warm_level_days: int = 28  # imbalance, slow_loss, level_shift
 
@@ -131,6 +131,7 @@ class Rules:
     stuck_log10: float = -9.0
     spike_tail: float = 1e-5
     spike_factor: float = 2.0  # times the most it ever brought
+    spike_peak: float = 15.0  # of a quieter line: a class of children is no fault, nor is the day it opens
     staff: int = 3  # persons coming in a closed slot that need no explanation
     closed_slots: int = 3  # more such slots than this in one closing
     clock_s: float = 120.0

@@ -76,7 +76,7 @@ def _closed(detectors: Detectors, seen: View, rules: Rules) -> list[Finding]:
 def _judged(detectors: Detectors, seen: View, rules: Rules) -> list[Finding]:
     _remember(detectors, seen, rules)
     days = detectors.level.days
-    findings = [judging.stuck(detectors.repeat, rules), judging.impossible(seen, rules)]
+    findings: list[Finding | None] = [judging.stuck(detectors.repeat, rules), judging.impossible(seen, rules)]
     if days >= rules.warm_days:
         findings += [
             judging.dead(detectors.nobody, seen, rules),
@@ -85,15 +85,15 @@ def _judged(detectors: Detectors, seen: View, rules: Rules) -> list[Finding]:
         ]
     if days >= rules.warm_shape_days:
         findings.append(judging.spike(detectors.peak, seen, rules))
-    return findings
+    return [found for found in findings if found is not None]
 
 
 def _remember(detectors: Detectors, seen: View, rules: Rules) -> None:
     slot, (ins, outs) = seen.slot, seen.sides
     detectors.nobody = judging.silence(detectors.nobody, seen.total, seen.both, slot, rules)
     if seen.two_sided:
-        detectors.no_ins = judging.silence(detectors.no_ins, seen.ins, ins, slot, rules)
-        detectors.no_outs = judging.silence(detectors.no_outs, seen.outs, outs, slot, rules)
+        detectors.no_ins = judging.one_way(detectors.no_ins, seen.ins, ins, seen, rules)
+        detectors.no_outs = judging.one_way(detectors.no_outs, seen.outs, outs, seen, rules)
     detectors.repeat = judging.repeats(detectors.repeat, slot)
     detectors.excess = judging.excess(detectors.excess, seen, rules)
     detectors.closing = Closing()

@@ -62,4 +62,5 @@ def _both(ins: Expected | None, outs: Expected | None) -> Expected | None:
     """In and out are the same people: what makes one of them busy makes the other busy too."""
     if ins is None or outs is None:
         return None
-    return Expected(ins.mean + outs.mean, min(ins.a, outs.a), min(ins.n, outs.n))
+    mean, learned = ins.mean + outs.mean, ins.learned + outs.learned
+    return Expected(mean, min(ins.a, outs.a), min(ins.n, outs.n), learned)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.quality import Day, DayType, Detectors, Kind, Rules, Slot, end_of_day
+from gateway.quality.detectors import Level
 from tests.door import DAY_MS, Door, hour_of
 
 
@@ -162,6 +163,7 @@ def test_a_dead_day_has_no_level() -> None:
     assert door.level is None
 
 
-def test_a_day_of_nothing_is_a_day() -> None:
-    ended = end_of_day(Detectors(), Day("door", 0, DAY_MS), [], Rules())
-    assert (ended.changes, ended.broken, ended.detectors.level.days) == ((), None, 1)
+def test_a_day_of_nothing_is_a_day_once_somebody_came() -> None:
+    for days, then in ((0, 0), (3, 4)):
+        ended = end_of_day(Detectors(level=Level(days)), Day("door", 0, DAY_MS), [], Rules())
+        assert (ended.changes, ended.broken, ended.detectors.level.days) == ((), None, then)

@@ -69,7 +69,8 @@ def test_a_holiday_without_hours_is_told_once_and_teaches_no_silence() -> None:
     door.live(1, silent)
     door.live(14)
     (ended,) = door.ended(Kind.DEAD)
-    assert ended.until_ms == (door.day - 14) * DAY_MS + 7 * HOUR_MS
+    midnight = (door.day - 14) * DAY_MS
+    assert midnight <= ended.until_ms <= midnight + 7 * HOUR_MS, "as soon as anybody came by"
     assert len([one for one in door.changes if one.kind is Kind.DEAD]) == 2
 
 
@@ -185,7 +186,7 @@ def test_nothing_is_judged_by_a_profile_in_the_first_week() -> None:
 @pytest.mark.parametrize(("days", "length_s"), [(2, 0), (3, 3600)])
 def test_a_slot_known_from_two_days_cannot_be_too_silent(days: int, length_s: int) -> None:
     slot = Slot("door", 0, 3600, 10, DayType.WEEKDAY, ins=0, outs=0)
-    run = silence(Run(), 0, Expected(50, 0.05, days), slot, Rules())
+    run = silence(Run(), 0, Expected(50, 0.05, days, 50), slot, Rules())
     assert run.length_s == length_s
 
 
