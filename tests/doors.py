@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from gateway.model import Basis, Booking, Crossings, LineRule, Member, Parcel, Role, ZoneSpec
 from gateway.store import Grid, UpstreamPlan
@@ -28,11 +30,14 @@ def outfit(box: Box, size_s: int = 900) -> None:
     box.grid = Grid(size_s=size_s, allowed_lateness_s=60, readings_days=35)
 
 
-def people(name: str, start_ms: int, dead: frozenset[str], busy: float) -> tuple[int, int]:
+def people(
+    name: str, start_ms: int, dead: frozenset[str], busy: float, zone: ZoneInfo | None = None
+) -> tuple[int, int]:
     """Who came and went in a quarter of an hour: the same for the same door and quarter."""
     chance = random.Random(f"{name} {start_ms}")
     ins, outs = (max(0, round(chance.gauss(24, 5) * busy)) for _ in range(2))
-    opened = 10 * HOUR <= start_ms % DAY < 21 * HOUR
+    at = datetime.fromtimestamp(start_ms / 1000, zone or UTC)
+    opened = 10 <= at.hour < 21
     return (ins, outs) if opened and name not in dead else (0, 0)
 
 
@@ -44,13 +49,15 @@ async def live(
     dead: frozenset[str] = frozenset(),
     silent: frozenset[str] = frozenset(),
     busy: float = 1.0,
+    local: ZoneInfo | None = None,
 ) -> None:
     """Each quarter is pushed when it is over, and closed; `silent` doors push nothing at all."""
     for start_ms in range((box.wall + Q - 1) // Q * Q - Q, until_ms, Q):
         box.at(start_ms + Q + MINUTE)
         parcels = []
         for name in DOORS:
-            reading = Crossings(name, "main", start_ms, start_ms + Q, *people(name, start_ms, dead, busy))
+            came = people(name, start_ms, dead, busy, local)
+            reading = Crossings(name, "main", start_ms, start_ms + Q, *came)
             if name not in silent:
                 parcels.append(Parcel("lan", box.now(), [Booking(name, "main", reading)]))
         await box.store.record(parcels)

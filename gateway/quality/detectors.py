@@ -250,6 +250,14 @@ class Detectors:
     def copy(self) -> Detectors:
         return Detectors(*[getattr(self, name) for name in self.__slots__])
 
+    def away(self, until_ms: int) -> Detectors:
+        """Nobody judged the slots before that: what was going on is over, of the day nothing is known."""
+        after = self.copy()
+        after.through_ms, after.today, after.ring = until_ms, Today(), ()
+        after.mirror = after.early = after.late = Likeness()
+        after.repeat, after.excess = Repeat(), Excess()
+        return after
+
     def encode(self) -> bytes:
         head = struct.pack(_HEAD, VERSION, self.through_ms, self.ended_ms, self.over, self.square, self.peak)
         parts = LAYOUT.pack([getattr(self, name) for name in _PARTS])

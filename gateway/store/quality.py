@@ -11,7 +11,6 @@ import logging
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from gateway.model import Role, Stamp
@@ -72,9 +71,7 @@ class Judge:
         before = self._recall(line, slot_s)
         detectors = before or _anew(low_ms + -low_ms % slot_ms)
         if edge_ms - detectors.through_ms > FAR_BEHIND_MS:
-            detectors = replace(
-                detectors, through_ms=max(low_ms, edge_ms - FAR_BEHIND_MS) // slot_ms * slot_ms
-            )
+            detectors = detectors.away(max(low_ms, edge_ms - FAR_BEHIND_MS) // slot_ms * slot_ms)
         for at_ms in range(detectors.through_ms, edge_ms - slot_ms + 1, slot_ms):
             ready = self._day_before(line, detectors, at_ms)
             if ready is None:
