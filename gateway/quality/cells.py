@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from gateway.quality import chances
 from gateway.quality.nouns import DayType
-from gateway.quality.packing import Layout, Packed
+from gateway.quality.packing import Layout
 
 VERSION = 1
 POOL_WEIGHT = 10  # days that the pooled dispersion counts beside a cell's own
@@ -20,14 +20,12 @@ _MOMENTS = len(DayType) * SIDES
 SEEN_NOBODY = 0.5  # persons: what a cell that never saw anybody may still expect over all its days
 
 
-@dataclass(frozen=True, slots=True)
-class Moments(Packed):
+class Moments(NamedTuple):
     """Welford's running mean and sum of squared deviations of `n` values; with a memory, older ones fade."""
 
     n: int = 0
     mean: float = 0.0
     m2: float = 0.0
-    FORMAT: ClassVar[str] = "Hdd"
 
     @property
     def variance(self) -> float:
@@ -46,7 +44,8 @@ class Moments(Packed):
 
 
 NOTHING = Moments()
-LAYOUT = Layout(*[Moments] * _MOMENTS)
+MOMENTS = "Hdd"  # as in `struct`
+LAYOUT = Layout(*[(Moments._make, MOMENTS)] * _MOMENTS)
 
 
 @dataclass(frozen=True, slots=True)

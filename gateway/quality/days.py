@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.measures.growth import median
 from gateway.quality.cells import Moments
@@ -76,7 +76,7 @@ def end_of_day(detectors: Detectors, day: Day, neighbours: Sequence[float], rule
     _look_alike(after, day, rules, findings)
     after.opens, changes = settle(after.opens, findings, day.line, day.start_ms)
     lives = after.level.days or after.today.ins or after.today.outs
-    after.level = replace(after.level, days=after.level.days + 1 if lives else 0)
+    after.level = after.level._replace(days=after.level.days + 1 if lives else 0)
     after.today, after.ended_ms = Today(), day.end_ms
     after.mirror = after.early = after.late = Likeness()
     return DayEnd(after, changes, broken)
@@ -152,7 +152,7 @@ def _balance(detectors: Detectors, day: Day, rules: Rules, findings: list[Findin
     findings.append(Finding(Kind.IMBALANCE, verdict, day.start_ms, evidence))
     if not raised:
         detectors.imbalance = usual.learn(ratio, DAY_MEMORY)
-    detectors.streaks = replace(detectors.streaks, imbalance=streak)
+    detectors.streaks = detectors.streaks._replace(imbalance=streak)
 
 
 def _one_way(ratio: float, usual: Moments, rules: Rules) -> bool:

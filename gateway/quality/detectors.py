@@ -1,6 +1,6 @@
 """What is remembered of one line between two slots: constant in size, whatever happens.
 
-Every part is a small frozen record whose `FORMAT` says how it is packed.
+Every part is a small record; `_RECORDS` says how it is packed.
 """
 
 from __future__ import annotations
@@ -8,31 +8,29 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-from typing import ClassVar
+from operator import attrgetter
+from typing import NamedTuple
 
 from gateway.quality import chances
-from gateway.quality.cells import NOTHING, Moments
+from gateway.quality.cells import MOMENTS, NOTHING, Moments
 from gateway.quality.nouns import Kind
-from gateway.quality.packing import Layout, Packed
+from gateway.quality.packing import Layout
 
 VERSION = 1
 MAX_RING = 4  # slots in an hour
 KINDS = tuple(Kind)  # an open alarm is packed as its place here: append, never reorder
 
 
-@dataclass(frozen=True, slots=True)
-class Run(Packed):
+class Run(NamedTuple):
     """Slots in a row in which nobody came: log10 of the chance of that, and how many should have come."""
 
     since_ms: int = 0
     length_s: int = 0
     log10: float = 0.0
     expected: float = 0.0
-    FORMAT: ClassVar[str] = "qidd"
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat(Packed):
+class Repeat(NamedTuple):
     """The same counts again and again; `ins` or `outs` is -1 where a side is absent."""
 
     since_ms: int = 0
@@ -40,28 +38,23 @@ class Repeat(Packed):
     ins: int = -1
     outs: int = -1
     log10: float = 0.0
-    FORMAT: ClassVar[str] = "qiqqd"
 
 
-@dataclass(frozen=True, slots=True)
-class Excess(Packed):
+class Excess(NamedTuple):
     """More people than usual over consecutive slots: `score` is a fading log likelihood ratio."""
 
     since_ms: int = 0
     score: float = 0.0
     seen: float = 0.0
     expected: float = 0.0
-    FORMAT: ClassVar[str] = "qddd"
 
 
-@dataclass(frozen=True, slots=True)
-class Likeness(Packed):
+class Likeness(NamedTuple):
     """How far a day looks like another hypothesis: 0 as usual, 1 as the other one would make it."""
 
     score: float = 0.0
     usual: float = 0.0  # what the score would be on a usual day
     other: float = 0.0  # and under the other hypothesis
-    FORMAT: ClassVar[str] = "ddd"
 
     def add(self, seen: float, usual: float, other: float, log_ratio: float) -> Likeness:
         return Likeness(
@@ -74,18 +67,15 @@ class Likeness(Packed):
         return (self.score - self.usual * factor) / apart if apart > 0 else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Closing(Packed):
+class Closing(NamedTuple):
     """The closed slots since the last open one in which more than staff came."""
 
     slots: int = 0
     persons: int = 0
     since_ms: int = 0
-    FORMAT: ClassVar[str] = "iqq"
 
 
-@dataclass(frozen=True, slots=True)
-class Today(Packed):
+class Today(NamedTuple):
     """Sums since the day began."""
 
     ins: int = 0
@@ -96,7 +86,6 @@ class Today(Packed):
     usual_outs: float = 0.0
     usual_sag: float = 0.0
     all_usual: float = 0.0  # and for all open slots, missing ones too
-    FORMAT: ClassVar[str] = "qqqddddd"
 
     @property
     def usual(self) -> float:
@@ -108,8 +97,7 @@ class Today(Packed):
         return self.seen / self.usual if self.usual > 0 else 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Cusum(Packed):
+class Cusum(NamedTuple):
     """What a one-sided sum has piled up since it last was nothing.
 
     `base`: what was usual when it began, for what is usual follows; `total`: how far from it the days were.
@@ -120,7 +108,6 @@ class Cusum(Packed):
     base: float = 0.0
     total: float = 0.0
     since_ms: int = 0
-    FORMAT: ClassVar[str] = "diddq"
 
     def add(self, amount: float, value: float, usual: float, start_ms: int, most: float = math.inf) -> Cusum:
         """`amount` is piled up for a day of `value`, beginning at `start_ms`, when `usual` was usual."""
@@ -136,24 +123,20 @@ class Cusum(Packed):
         return self.total / self.days if self.days else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Level(Packed):
+class Level(NamedTuple):
     """From day to day, in logarithms of day by profile: how busy the line is these days."""
 
     days: int = 0
     level: float = 0.0
-    FORMAT: ClassVar[str] = "id"
 
 
-@dataclass(frozen=True, slots=True)
-class Streaks(Packed):
+class Streaks(NamedTuple):
     """Days in a row."""
 
     imbalance: int = 0
     swapped: int = 0
     early: int = 0
     late: int = 0
-    FORMAT: ClassVar[str] = "iiii"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,44 +151,32 @@ class Open:
 
 _HEAD = "<Bqqddd"
 _OPEN = "<BqBq"
-_PARTS = (
-    "nobody",
-    "no_ins",
-    "no_outs",
-    "repeat",
-    "excess",
-    "closing",
-    "mirror",
-    "early",
-    "late",
-    "today",
-    "level",
-    "gap",
-    "loss",
-    "up",
-    "down",
-    "imbalance",
-    "streaks",
+_RECORDS = (  # name, how it is made, its fields as in `struct`
+    ("nobody", Run._make, "qidd"),
+    ("no_ins", Run._make, "qidd"),
+    ("no_outs", Run._make, "qidd"),
+    ("repeat", Repeat._make, "qiqqd"),
+    ("excess", Excess._make, "qddd"),
+    ("closing", Closing._make, "iqq"),
+    ("mirror", Likeness._make, "ddd"),
+    ("early", Likeness._make, "ddd"),
+    ("late", Likeness._make, "ddd"),
+    ("today", Today._make, "qqqddddd"),
+    ("level", Level._make, "id"),
+    ("gap", Moments._make, MOMENTS),
+    ("loss", Cusum._make, "diddq"),
+    ("up", Cusum._make, "diddq"),
+    ("down", Cusum._make, "diddq"),
+    ("imbalance", Moments._make, MOMENTS),
+    ("streaks", Streaks._make, "iiii"),
 )
-LAYOUT = Layout(
-    Run,
-    Run,
-    Run,
-    Repeat,
-    Excess,
-    Closing,
-    Likeness,
-    Likeness,
-    Likeness,
-    Today,
-    Level,
-    Moments,
-    Cusum,
-    Cusum,
-    Cusum,
-    Moments,
-    Streaks,
-)
+_PARTS = tuple(name for name, _make, _fields in _RECORDS)
+_parts_of = attrgetter(*_PARTS)
+LAYOUT = Layout(*((make, fields) for _name, make, fields in _RECORDS))
+
+
+NO_RUN, NO_REPEAT, NO_EXCESS, NO_CLOSING, NO_STREAKS = Run(), Repeat(), Excess(), Closing(), Streaks()
+NO_LIKENESS, NO_TODAY, NO_CUSUM, NO_LEVEL = Likeness(), Today(), Cusum(), Level()
 
 
 @dataclass(slots=True)
@@ -220,23 +191,23 @@ class Detectors:
     over: float = 0.0  # sums behind the line's dispersion: squared surprises less Poisson's share
     square: float = 0.0  # squared means
     peak: float = 0.0  # the most that a clean slot brought
-    nobody: Run = Run()
-    no_ins: Run = Run()
-    no_outs: Run = Run()
-    repeat: Repeat = Repeat()
-    excess: Excess = Excess()
-    closing: Closing = Closing()
-    mirror: Likeness = Likeness()
-    early: Likeness = Likeness()
-    late: Likeness = Likeness()
-    today: Today = Today()
-    level: Level = Level()
+    nobody: Run = NO_RUN
+    no_ins: Run = NO_RUN
+    no_outs: Run = NO_RUN
+    repeat: Repeat = NO_REPEAT
+    excess: Excess = NO_EXCESS
+    closing: Closing = NO_CLOSING
+    mirror: Likeness = NO_LIKENESS
+    early: Likeness = NO_LIKENESS
+    late: Likeness = NO_LIKENESS
+    today: Today = NO_TODAY
+    level: Level = NO_LEVEL
     gap: Moments = NOTHING  # of the line's level to its neighbours', day by day
-    loss: Cusum = Cusum()  # of standard deviations
-    up: Cusum = Cusum()  # of logarithms
-    down: Cusum = Cusum()
+    loss: Cusum = NO_CUSUM  # of standard deviations
+    up: Cusum = NO_CUSUM  # of logarithms
+    down: Cusum = NO_CUSUM
     imbalance: Moments = NOTHING  # of a day's (in - out) / average
-    streaks: Streaks = Streaks()
+    streaks: Streaks = NO_STREAKS
     ring: tuple[tuple[float, float], ...] = ()  # (seen, usual) of the slots of the last hour, oldest first
     opens: tuple[Open, ...] = ()
 
@@ -248,19 +219,19 @@ class Detectors:
         return chances.bounded_dispersion(self.over / self.square)
 
     def copy(self) -> Detectors:
-        return Detectors(*[getattr(self, name) for name in self.__slots__])
+        return Detectors(*_all_of(self))
 
     def away(self, until_ms: int) -> Detectors:
         """Nobody judged the slots before that: what was going on is over, of the day nothing is known."""
         after = self.copy()
-        after.through_ms, after.today, after.ring = until_ms, Today(), ()
-        after.mirror = after.early = after.late = Likeness()
-        after.repeat, after.excess = Repeat(), Excess()
+        after.through_ms, after.today, after.ring = until_ms, NO_TODAY, ()
+        after.mirror = after.early = after.late = NO_LIKENESS
+        after.repeat, after.excess = NO_REPEAT, NO_EXCESS
         return after
 
     def encode(self) -> bytes:
         head = struct.pack(_HEAD, VERSION, self.through_ms, self.ended_ms, self.over, self.square, self.peak)
-        parts = LAYOUT.pack([getattr(self, name) for name in _PARTS])
+        parts = LAYOUT.pack(_parts_of(self))
         ring = struct.pack(
             f"<B{2 * len(self.ring)}d", len(self.ring), *(n for pair in self.ring for n in pair)
         )
@@ -274,6 +245,9 @@ class Detectors:
             return _decode(state)
         except (struct.error, IndexError):
             raise ValueError("not detectors of this version") from None
+
+
+_all_of = attrgetter(*Detectors.__slots__)
 
 
 def _decode(state: bytes) -> Detectors:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from gateway.quality import chances
 from gateway.quality.cells import Expected
-from gateway.quality.detectors import Closing, Detectors, Excess, Repeat, Run, Today
+from gateway.quality.detectors import (
+    NO_EXCESS,
+    NO_REPEAT,
+    NO_RUN,
+    Closing,
+    Detectors,
+    Excess,
+    Repeat,
+    Run,
+    Today,
+)
 from gateway.quality.nouns import Kind, Rules, Slot
 from gateway.quality.settle import Finding
 from gateway.quality.view import View
 
-NO_RUN, NO_EXCESS = Run(), Excess()
 ALIVE = 0.25  # of the expected persons end an alarm of silence
 TELLING = 2.0  # persons: a slot that expects fewer ends none
 MAX_EXCESS = 2.0  # times the limit: what a long event may pile up
@@ -39,7 +47,7 @@ def one_way(run: Run, count: int, usual: Expected | None, view: View, rules: Rul
     """Zeros in a row of one side while the other is not silent: when nobody comes at all, no side is lost."""
     if view.total:
         return silence(run, count, usual, view.slot, rules)
-    return replace(run, length_s=run.length_s + view.slot.size_s) if run.length_s else run
+    return run._replace(length_s=run.length_s + view.slot.size_s) if run.length_s else run
 
 
 def too_silent(run: Run, rules: Rules) -> bool:
@@ -112,11 +120,11 @@ def repeats(repeat: Repeat, slot: Slot) -> Repeat:
     pair = (-1 if first is None else first, -1 if second is None else second)
     total = (first or 0) + (second or 0)
     if not total:
-        return Repeat()
+        return NO_REPEAT
     if pair != (repeat.ins, repeat.outs):
         return Repeat(slot.start_ms, 1, *pair, 0.0)
     log10 = repeat.log10 + sum(math.log10(chances.repeat(n)) for n in pair if n > 0)
-    return replace(repeat, times=repeat.times + 1, log10=log10)
+    return repeat._replace(times=repeat.times + 1, log10=log10)
 
 
 def stuck(repeat: Repeat, rules: Rules) -> Finding:

@@ -12,6 +12,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 
 from gateway.model import Role, Stamp
 from gateway.quality import SLOT_S, Cell, Day, DayType, Detectors, Rules, Slot, end_of_day, level_today, step
@@ -102,7 +103,7 @@ class Judge:
         number = slot_s // SLOT_S * SLOTS_OF_A_SIZE + slot.index
         cell = self._cell(line, number)
         try:
-            done = step(detectors, cell, slot, _rules(line))
+            done = step(detectors, cell, slot, _limited(line.rule.max_per_s))
         except (ArithmeticError, ValueError):  # damage that could be decoded: never a reason not to count
             log.exception("line %s cannot be judged: learned anew", line.rule.ref)
             return _anew(slot.end_ms)
@@ -193,7 +194,9 @@ class Judge:
             return None
         levels = [level for line_id, level in rows if line_id != line.id and level is not None]
         try:
-            end = end_of_day(detectors, Day(line.rule.ref, low_ms, high_ms), levels, _rules(line))
+            end = end_of_day(
+                detectors, Day(line.rule.ref, low_ms, high_ms), levels, _limited(line.rule.max_per_s)
+            )
         except (ArithmeticError, ValueError):
             log.exception("the day of line %s cannot be judged: learned anew", line.rule.ref)
             return _anew(at_ms)
@@ -211,7 +214,7 @@ class Judge:
         _low_ms, high_ms = self._unfinished(detectors)
         if detectors.through_ms < high_ms:
             return
-        level = level_today(detectors, _rules(line))
+        level = level_today(detectors, _limited(line.rule.max_per_s))
         self.con.execute("INSERT OR IGNORE INTO day_levels VALUES (?,?,?)", (high_ms, line.id, level))
         self.con.execute("DELETE FROM day_levels WHERE day_ms<?", (high_ms - LEVELS_MS,))
 
@@ -247,5 +250,6 @@ def _unpacked(state: bytes) -> bytes:
         raise ValueError("not as it was written") from None
 
 
-def _rules(line: Line) -> Rules:
-    return Rules(max_per_s=line.rule.max_per_s)
+@lru_cache(maxsize=64)  # most doors share theirs
+def _limited(max_per_s: float) -> Rules:
+    return Rules(max_per_s=max_per_s)
