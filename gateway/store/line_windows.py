@@ -48,6 +48,7 @@ class LineWindows:
     def __init__(self, con: sqlite3.Connection, memory: Memory) -> None:
         self.con, self.memory = con, memory
         self._sums: dict[tuple[int, int], Sums] = {}
+        self._seen_ms: dict[tuple[int, int, int], int] = {}  # (line, from, to) → watched
         self.judge = Judge(con, memory, self.sums, self.watched)
         self.begin(Stamp("", 0, 0), ClosedSummary())
 
@@ -56,8 +57,9 @@ class LineWindows:
         self.forget()
 
     def forget(self) -> None:
-        """Sums are remembered for the other lines and zones of a window, not beyond."""
+        """Sums are remembered for the other lines and zones of a window, not beyond; so is who watched."""
         self._sums.clear()
+        self._seen_ms.clear()
 
     def sums(self, size_s: int, start_ms: int) -> Sums:
         """All lines at once."""
@@ -85,13 +87,19 @@ class LineWindows:
         """
         corrections, assumed = self.memory.corrections, self.memory.by_id[line_id].assumed
         if line_id not in corrections:
-            return None if assumed else sum(watched_ms(self.con, line_id, *span) for span in spans)
+            return None if assumed else sum(self._watched(line_id, *span) for span in spans)
         watched = asked = 0
         for low, high in spans:
             asked += high - low
-            watched += watched_ms(self.con, line_id, low, high)
+            watched += self._watched(line_id, low, high)
             watched += vouched_ms(self.con, corrections, line_id, low, high)
         return None if assumed and watched < asked else watched
+
+    def _watched(self, line_id: int, low_ms: int, high_ms: int) -> int:
+        key = (line_id, low_ms, high_ms)
+        if key not in self._seen_ms:
+            self._seen_ms[key] = watched_ms(self.con, *key)
+        return self._seen_ms[key]
 
     def write(self, line_id: int, size_s: int, start_ms: int, why: str = LATE) -> str:
         """Revision n+1 when a stored integer differs; '' when none does, else 'till' or the given reason."""
