@@ -15,6 +15,7 @@ from gateway.quality.view import View
 
 HOUR_S = 3600
 MAX_LOG_RATIO = 1.5  # one slot cannot decide what a whole day looks like
+CERTAIN = 4.0  # variances: what is within two standard deviations of nothing is nothing
 ROUNDING = 0.5  # persons, so that empty slots have a ratio too
 
 
@@ -31,9 +32,23 @@ def compare(detectors: Detectors, view: View) -> None:
 
 
 def _mirror(detectors: Detectors, view: View) -> None:
-    ratio = _log_ratio(view.usual_outs, view.usual_ins)
-    apart = view.usual_ins - view.usual_outs
-    detectors.mirror = detectors.mirror.add(view.ins - view.outs, apart, -apart, ratio)
+    known = _known(view)
+    if known:
+        ratio = known * _log_ratio(view.usual_outs, view.usual_ins)
+        apart = known * (view.usual_ins - view.usual_outs)
+        detectors.mirror = detectors.mirror.add(view.ins - view.outs, apart, -apart, ratio)
+
+
+def _known(view: View) -> float:
+    """How much of in less out is the door's own and not the chance of the few days behind it: 0…1.
+
+    A door with as many in as out has a difference in every cell; nobody comes as that says.
+    """
+    ins, outs, usual = view.usual_ins, view.usual_outs, view.both
+    if usual is None or ins == outs:
+        return 0.0
+    chance = (ins + outs + usual.a * (ins * ins + outs * outs)) / usual.n
+    return max(0.0, 1 - CERTAIN * chance / (ins - outs) ** 2)
 
 
 def _shift(detectors: Detectors, view: View, per_hour: int) -> None:

@@ -135,3 +135,19 @@ def test_a_class_of_children_in_a_quiet_door_is_no_spike() -> None:
     door = Door(scale=0.01).live(42)
     door.live(1, lambda slot: replace(slot, ins=26) if slot.index == 42 else slot)
     assert told(door) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_door_with_as_many_in_as_out_at_any_hour_is_never_exchanged(seed: int) -> None:
+    """Two Sundays tell of a difference in each quarter, and all of it is chance."""
+
+    class Balanced(Door):
+        def slots(self, day: int) -> list[Slot]:
+            return [
+                replace(one, ins=self._all_day(one), outs=self._all_day(one)) for one in super().slots(day)
+            ]
+
+        def _all_day(self, slot: Slot) -> int:
+            return max(0, round(self.dice.gauss(24, 5))) if slot.open else 0
+
+    assert told(Balanced(seed=seed).live(63)) == []
