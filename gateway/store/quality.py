@@ -34,6 +34,7 @@ PUT_DETECTORS = (
 PUT_CELL = "INSERT INTO cells VALUES (?,?,?) ON CONFLICT (slot, line_id) DO UPDATE SET state=excluded.state"
 WEEKEND = {5: DayType.SATURDAY, 6: DayType.SUNDAY}
 NOBODY = (0,) * 10
+UNASKED = Cell()  # a closed slot is not compared with what is usual, and teaches nothing
 SLOTS_OF_A_SIZE = 100  # a day has 96 quarters: slots of another size have cells of their own
 
 
@@ -101,7 +102,7 @@ class Judge:
     def _judge(self, line: Line, detectors: Detectors, at_ms: int, slot_s: int) -> Detectors:
         slot = self._slot(line, at_ms, slot_s)
         number = slot_s // SLOT_S * SLOTS_OF_A_SIZE + slot.index
-        cell = self._cell(line, number)
+        cell = UNASKED if slot.open is False else self._cell(line, number)
         try:
             done = step(detectors, cell, slot, _limited(line.rule.max_per_s))
         except (ArithmeticError, ValueError):  # damage that could be decoded: never a reason not to count
