@@ -267,6 +267,18 @@ class Memory:
         line = self.lines[member.role is Role.TILL, member.counter, member.line]
         return ZoneMember(line.id, member.sign, member.role)
 
+    def closed_through(self, zone_id: int, size_s: int | None = None) -> int:
+        """Until when a zone's windows are closed, of one size or of the configured size of their time.
+
+        A size that begins tomorrow has closed nothing, although its first window is already waited for.
+        """
+        edges = (
+            (grid, self.zone_through.get((zone_id, grid.size_s), 0))
+            for grid in self.grids
+            if (grid.base if size_s is None else grid.size_s == size_s)
+        )
+        return max((min(edge, grid.to_ms) for grid, edge in edges if edge > grid.from_ms), default=0)
+
     def windows(self, start_ms: int, end_ms: int) -> Iterator[tuple[int, int]]:
         """(size, start) of every window that `[start, end)` touches, of every size kept at that time."""
         for grid in self.grids:

@@ -272,15 +272,8 @@ class Reader:
         """
         with self._reading() as con:
             memory = Memory(con)
-        grids = [grid for grid in memory.grids if (grid.base if size_s is None else grid.size_s == size_s)]
         return {
-            zone.zone: Kept(
-                zone.openings,
-                max(
-                    (min(memory.zone_through.get((zone.id, one.size_s), 0), one.to_ms) for one in grids),
-                    default=0,
-                ),
-            )
+            zone.zone: Kept(zone.openings, memory.closed_through(zone.id, size_s))
             for zone in memory.zones.values()
         }
 

@@ -58,8 +58,7 @@ def _buys(zone: Zone) -> bool:
 
 
 def _learn(con: sqlite3.Connection, memory: Memory, zone: Zone, now: Stamp) -> bool:
-    size_s = memory.plan.size_s
-    through_ms = memory.zone_through.get((zone.id, size_s), 0)
+    through_ms = memory.closed_through(zone.id)
     today_ms = day_of(through_ms, memory.plan.timezone, memory.plan.day_start_min)[0]
     if memory.taught.get(zone.id, 0) >= today_ms:
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -122,3 +123,13 @@ async def test_a_zone_without_tills_learns_nothing(make_box: MakeBox) -> None:
     box = await make_box(rules=[DOOR, TILL], zones=[ZoneSpec("shop", "store", MEMBERS[:1])], grid=ALWAYS)
     await busy_day(box, 0)
     assert known(box) == NOTHING
+
+
+async def test_the_day_on_which_another_size_was_chosen_teaches_too(make_box: MakeBox) -> None:
+    zone = ZoneSpec("shop", "store", MEMBERS[:1] + MEMBERS[2:])
+    box = await make_box(rules=[DOOR, TILL], zones=[zone], grid=ALWAYS, hours={"shop": OPEN})
+    await busy_day(box, 0)
+    box.grid = replace(ALWAYS, size_s=3600)
+    await box.configure()
+    await busy_day(box, 1)
+    assert (known(box).days, known(box).dwell.why) == (2, "too_coarse"), "who comes leaves within a window"
