@@ -67,8 +67,10 @@ class Configurer:
         memory.rosters = {zone.id: zone.staff_a_day for zone in wanted.zones if zone.staff_a_day}
         plan = json.dumps(asdict(grid))
         self.con.execute("INSERT OR REPLACE INTO meta VALUES ('plan', ?)", (plan,))
-        if memory.plans.at(now.wall_ms) != grid or self.first:
-            self.con.execute("INSERT OR REPLACE INTO plans VALUES (?, ?)", (now.wall_ms, plan))
+        from_ms = memory.moment_ms(now)
+        if memory.plans.at(from_ms) != grid or self.first:
+            self.con.execute("INSERT OR REPLACE INTO plans VALUES (?, ?)", (from_ms, plan))
+            memory.tell(from_ms)
         if not memory.generation:  # the buffer was begun while nobody knew the time
             generation = str(now.wall_ms // 1000)
             self.con.execute("UPDATE meta SET value=? WHERE name='generation'", (generation,))

@@ -106,7 +106,7 @@ class Days:
 
     def _again(self, zone_id: int, size_s: int, row: Row, occupancy: tuple[int, int, int]) -> None:
         """The next revision of a window, with another occupancy and else the same facts."""
-        start_ms, revision, now_ms = row[0], row[1], self.zones.now.wall_ms
+        start_ms, revision, now_ms = row[0], row[1], self.zones.closed_ms
         inside, raw, flags = occupancy
         binds = {"zone": zone_id, "size": size_s, "start": start_ms, "revision": revision, "flags": flags}
         told = {"occupancy": whole(inside), "raw": raw, "inside": inside, "why": WHY, "now": now_ms}
@@ -125,5 +125,5 @@ class Days:
         old = self.con.execute(DAY, (zone_id, day_ms)).fetchone()
         if old is None or old[1:] != told:
             revision = old[0] + 1 if old else 1
-            self.con.execute(KEEP, (zone_id, day_ms, revision, *told, self.zones.now.wall_ms))
+            self.con.execute(KEEP, (zone_id, day_ms, revision, *told, self.zones.closed_ms))
             self.memory.forget_exit_ratios()

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from gateway.model import Basis, LineRule, Member, Role
+from gateway.model import Basis, LineRule, Member, Role, Stamp
 from gateway.store.exits import ExitRatio, learnt
 from gateway.store.in_force import Factors, in_force, load_factors
 from gateway.store.opening import Opening, Openings, load_openings
@@ -152,6 +152,7 @@ class Memory:
         self.generation = int(self.meta["generation"])
         self.frozen_ms = int(self.meta["frozen_ms"])
         self.trusted_ms = int(self.meta["trusted_ms"])
+        self.told_ms = int(self.meta["told_ms"])
         self.plans = Plans(self.con)
         self._load_grids()
         self._load_lines()
@@ -165,6 +166,16 @@ class Memory:
     def stir(self) -> None:
         """Something other than a reading was written: whoever remembers what was closed looks again."""
         self.con.execute("UPDATE meta SET value=CAST(value AS INTEGER)+1 WHERE name='written'")
+
+    def moment_ms(self, now: Stamp) -> int:
+        """What is closed, learnt or configured now is later than all before, even if the clock went back."""
+        return max(now.wall_ms, self.told_ms + 1)
+
+    def tell(self, at_ms: int) -> None:
+        """Something bears this moment: nothing that follows bears it too, or an earlier one."""
+        if at_ms > self.told_ms:
+            self.told_ms = at_ms
+            self.con.execute("UPDATE meta SET value=? WHERE name='told_ms'", (str(at_ms),))
 
     def load_corrections(self) -> None:
         """Those in force that a window not yet frozen can feel."""

@@ -42,6 +42,7 @@ class ZoneWindows:
 
     def begin(self, now: Stamp, summary: ClosedSummary) -> None:
         self.now, self.summary = now, summary
+        self.closed_ms = self.memory.moment_ms(now)
 
     def day(self, at_ms: int) -> tuple[int, int]:
         plan = self.memory.plan
@@ -110,9 +111,9 @@ class ZoneWindows:
         reason: str,
     ) -> None:
         text = json.dumps(lines, separators=(",", ":"))
-        row = (zone.id, *key, version.version, *facts, *rest, text, reason, self.now.wall_ms)
+        row = (zone.id, *key, version.version, *facts, *rest, text, reason, self.closed_ms)
         self.con.execute(INSERT, row)
-        enqueue(self.con, zone.id, *key, self.now.wall_ms, reason)
+        enqueue(self.con, zone.id, *key, self.closed_ms, reason)
         self.summary.revisions[reason] = self.summary.revisions.get(reason, 0) + 1
 
     def _occupancy(

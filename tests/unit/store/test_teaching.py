@@ -12,6 +12,7 @@ import pytest
 from gateway.learning import NOTHING, Learnt
 from gateway.model import Crossings, LineRule, Member, Role, Transactions, ZoneSpec
 from gateway.store import Grid
+from gateway.store.memory import FAR_MS
 from gateway.store.teaching import learnt_at
 from gateway.windows import Hours
 from tests.unit.store.conftest import DOOR, HOUR, T0, Box
@@ -86,7 +87,7 @@ async def test_a_closed_day_teaches_the_next(make_box: MakeBox) -> None:
 def known(box: Box, at: int | None = None) -> Learnt:
     con = sqlite3.connect(box.path / "buffer.db")
     try:
-        return learnt_at(con, 1, box.wall if at is None else at)
+        return learnt_at(con, 1, FAR_MS if at is None else at)
     finally:
         con.close()
 

@@ -1,0 +1,110 @@
+"""What was once sent never changes, and what is closed keeps what was so in its time: whatever comes after."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from gateway.model import Member, Role, Transactions, ZoneSpec
+from gateway.store import Grid
+from gateway.windows import Hours
+from tests.unit.store.conftest import DOOR, HOUR, MINUTE, T0, Box
+from tests.unit.store.test_teaching import ALWAYS, DAY, MEMBERS, OPEN, QUARTER, TILL
+
+MakeBox = Callable[..., Awaitable[Box]]
+
+
+class Listener:
+    """Who asks for everything again and again, as after lost answers, and compares."""
+
+    def __init__(self, box: Box) -> None:
+        self.box = box
+        self.heard: dict[str, object] = {}
+
+    async def listen(self) -> None:
+        for event in await self.box.everything():
+            assert self.heard.setdefault(event.id, event.body) == event.body, event.id
+
+
+async def trading_day(box: Box, start: int) -> None:
+    """Three persons are still inside in the evening, so that the night restates the day."""
+    box.at(start + 11 * HOUR)
+    for n in range(40):
+        at = start + n * QUARTER
+        await box.delta(at, at + QUARTER, 20, 20 if n else 17)
+        paid = Transactions("pos", at + QUARTER, at + 2 * QUARTER, 2 + n % 3, 0, 1000)
+        await box.take_in(paid, counter="pos")
+
+
+def shops(n: int) -> dict[str, object]:
+    """Zones with the same door and till."""
+    zones = [ZoneSpec(f"shop{i}", "store", MEMBERS[:1] + MEMBERS[2:]) for i in range(n)]
+    hours: dict[str, Hours] = {zone.id: OPEN for zone in zones}
+    return {"rules": [DOOR, TILL], "zones": zones, "grid": ALWAYS, "hours": hours}
+
+
+async def test_a_day_that_teaches_in_several_steps_changes_nothing_sent_between_them(
+    make_box: MakeBox,
+) -> None:
+    """Steps of one look bear one moment: what a later one taught was in force for what an earlier one sent."""
+    box = await make_box(**shops(6))
+    listener = Listener(box)
+    for day in range(3):
+        await trading_day(box, T0 + day * DAY)
+        box.at(T0 + (day + 1) * DAY + 2 * MINUTE)
+        now, more = box.now(), True
+        while more:
+            more = (await box.store.close(now, 100)).more
+            await listener.listen()
+        await box.settle(await box.everything())
+
+
+async def test_a_clock_set_back_teaches_nothing_to_what_was_sent(make_box: MakeBox) -> None:
+    box = await make_box(**shops(1))
+    listener = Listener(box)
+    for day in range(2):
+        await trading_day(box, T0 + day * DAY)
+        await box.close()
+    box.at(T0 + 2 * DAY - MINUTE)
+    await box.close()
+    box.wall -= 3 * HOUR
+    await listener.listen()
+    box.store._con.execute("DELETE FROM learnt")
+    await box.restart()
+    await box.close()
+    assert box.store._con.execute("SELECT count(*) FROM learnt").fetchone() == (1,)
+    await listener.listen()
+
+
+async def test_a_clock_set_back_before_a_change_of_currency_changes_nothing_sent(make_box: MakeBox) -> None:
+    box = await make_box()
+    box.at(T0 + 20 * MINUTE)
+    await box.close()
+    listener = Listener(box)
+    await listener.listen()
+    box.wall -= 10 * MINUTE
+    box.grid = Grid(size_s=900, currency="NOK")
+    await box.configure()
+    await listener.listen()
+    box.at(T0 + 32 * MINUTE)
+    await box.close()
+    await listener.listen()
+    told = [event.body["data"]["currency"] for event in await box.everything()]  # type: ignore[index]
+    assert told == ["NOK", "XXX"]
+
+
+async def test_an_export_as_of_an_instant_is_the_same_after_the_clock_was_set_back(make_box: MakeBox) -> None:
+    box = await make_box()
+    box.at(T0 + 20 * MINUTE)
+    await box.delta(T0, T0 + MINUTE, 5)
+    await box.close()
+    as_of_ms = box.wall
+    box.wall -= 3 * MINUTE
+    await box.delta(T0 + MINUTE, T0 + 2 * MINUTE, 2)
+    box.mono += 30_000
+    assert await box.close() == 1
+    reader = box.store.reader()
+    [then] = reader.aggregates("shop", T0, T0 + QUARTER, 900, as_of_ms)
+    [newest] = reader.aggregates("shop", T0, T0 + QUARTER, 900)
+    reader.close_file()
+    assert (then["ins"], newest["ins"]) == (5, 7)
