@@ -118,7 +118,7 @@ class Configurer:
 
     def _set_grids(self, sizes: set[int], grid: Grid) -> None:
         """A new size begins at the next business day; older windows keep the old grid for late data."""
-        wall_ms = self.now.wall_ms
+        wall_ms = self.memory.moment_ms(self.now)
         day_ms = day_of(wall_ms, grid.timezone, grid.day_start_min)[1]
         change_ms = (
             0 if self.first else next_edge_ms(day_ms - 1, LONGEST_S)
@@ -166,34 +166,36 @@ class Configurer:
             )
             (zone_id,) = self.con.execute("SELECT id FROM zones WHERE zone=?", (zone.id,)).fetchone()
             members = [self.memory.member(member) for member in zone.members]
-            self._set_version(zone_id, [[one.line_id, one.sign, one.role.value] for one in members])
+            self._set_version(zone_id, [[one.line_id, one.sign, one.role.value] for one in members], zone.kind)
             self._begin_zone(zone_id)
             timezone = self.memory.plan.timezone
             set_opening(self.con, zone_id, timezone, hours.get(zone.id), self._change_ms)
         for (zone_id,) in self.con.execute("SELECT id FROM zones WHERE active=0").fetchall():
             self._set_version(zone_id, None)
 
-    def _set_version(self, zone_id: int, members: list[list[int | str]] | None) -> None:
+    def _set_version(self, zone_id: int, members: list[list[int | str]] | None, kind: str = "") -> None:
         """The first version holds from the beginning; a change from the next edge of the longest window.
 
         `members` None: the zone has left the configuration.
         """
         text = json.dumps(members)
         row = self.con.execute(
-            "SELECT version, members FROM zone_versions WHERE zone_id=? ORDER BY version DESC LIMIT 1",
+            "SELECT version, members, kind FROM zone_versions WHERE zone_id=? ORDER BY version DESC LIMIT 1",
             (zone_id,),
         ).fetchone()
-        if row and row[1] == text:
+        if row and row[1:] == (text, kind):
             return
         from_ms = self._change_ms if row else 0
         self.con.execute(
-            "INSERT INTO zone_versions VALUES (?,?,?,?)", (zone_id, row[0] + 1 if row else 1, from_ms, text)
+            "INSERT INTO zone_versions VALUES (?,?,?,?,?)",
+            (zone_id, row[0] + 1 if row else 1, from_ms, text, kind),
         )
 
     @property
     def _change_ms(self) -> int:
-        """When a change of zones takes hold: no window of any size has two versions."""
-        return next_edge_ms(self.now.wall_ms, max(grid.size_s for grid in self.memory.grids))
+        """When a change of zones takes hold: no window of any size has two versions, none that is closed another.
+        """
+        return next_edge_ms(self.memory.moment_ms(self.now), max(grid.size_s for grid in self.memory.grids))
 
     def _begin_zone(self, zone_id: int) -> None:
         self.con.executemany(

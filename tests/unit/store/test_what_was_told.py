@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from gateway.model import Member, Role, Transactions, ZoneSpec
+from gateway.model import Crossings, LineRule, Member, Role, Transactions, ZoneSpec
 from gateway.store import Grid
 from gateway.windows import Hours
-from tests.unit.store.conftest import DOOR, HOUR, MINUTE, T0, Box
+from tests.unit.store.conftest import DOOR, HOUR, MINUTE, T0, ZONE, Box
 from tests.unit.store.test_teaching import ALWAYS, DAY, MEMBERS, OPEN, QUARTER, TILL
 
 MakeBox = Callable[..., Awaitable[Box]]
@@ -108,3 +108,38 @@ async def test_an_export_as_of_an_instant_is_the_same_after_the_clock_was_set_ba
     [newest] = reader.aggregates("shop", T0, T0 + QUARTER, 900)
     reader.close_file()
     assert (then["ins"], newest["ins"]) == (5, 7)
+
+
+async def test_a_zone_that_becomes_another_kind_of_place_was_what_it_was(make_box: MakeBox) -> None:
+    box = await make_box()
+    box.at(T0 + 20 * MINUTE)
+    await box.close()
+    listener = Listener(box)
+    await listener.listen()
+    box.zones = [replace(ZONE, kind="area")]
+    await box.configure()
+    await listener.listen()
+    box.at(T0 + 2 * HOUR)
+    await box.close()
+    await listener.listen()
+    kinds = [event.body["data"]["kind"] for event in reversed(await box.everything())]  # type: ignore[index]
+    assert kinds == ["store"] * 2 + ["area"] * 5
+
+
+async def test_a_clock_set_back_before_a_change_of_lines_restates_nothing_by_them(make_box: MakeBox) -> None:
+    """What is closed keeps its lines and its opening hours, also when they are changed at an earlier hour."""
+    side = LineRule("side", "main", max_per_s=0, expect_s=60)
+    box = await make_box(rules=[DOOR, side])
+    box.at(T0 + 2 * HOUR)
+    await box.delta(T0 + HOUR, T0 + HOUR + MINUTE, 5)
+    await box.take_in(Crossings("side", "main", T0 + HOUR, T0 + HOUR + MINUTE, 70), counter="side")
+    await box.close()
+    box.wall -= 90 * MINUTE
+    box.zones = [replace(ZONE, members=(Member("side", "main", Role.ENTRANCE),))]
+    box.hours = {"shop": Hours(tuple(() for _ in range(7)))}
+    await box.configure()
+    box.at(T0 + 2 * HOUR)
+    await box.delta(T0 + HOUR + MINUTE, T0 + HOUR + 2 * MINUTE, 4)
+    await box.drain()
+    [told] = [row[2] for key, row in box.office.items() if key[2] == T0 + HOUR]
+    assert (told["ins"], told["completeness"]) == (9, 0.133333)
