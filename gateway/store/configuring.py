@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from gateway.model import LineRule, Stamp, ZoneSpec
 from gateway.store import alarms
 from gateway.store.memory import Memory
-from gateway.store.opening import set_opening
+from gateway.store.opening import Opening, set_opening
 from gateway.store.outbox import queue_backlog
 from gateway.store.plan import Grid, UpstreamPlan
 from gateway.windows import Hours, day_of, floor_ms, next_edge_ms
@@ -64,7 +64,6 @@ class Configurer:
         memory, grid = self.memory, wanted.grid
         self.now, self.first = now, not memory.grids
         memory.plan = grid
-        memory.rosters = {zone.id: zone.staff_a_day for zone in wanted.zones if zone.staff_a_day}
         plan = json.dumps(asdict(grid))
         self.con.execute("INSERT OR REPLACE INTO meta VALUES ('plan', ?)", (plan,))
         from_ms = memory.moment_ms(now)
@@ -168,8 +167,8 @@ class Configurer:
             members = [self.memory.member(member) for member in zone.members]
             self._set_version(zone_id, [[one.line_id, one.sign, one.role.value] for one in members], zone.kind)
             self._begin_zone(zone_id)
-            timezone = self.memory.plan.timezone
-            set_opening(self.con, zone_id, timezone, hours.get(zone.id), self._change_ms)
+            opening = Opening(self.memory.plan.timezone, hours.get(zone.id), zone.staff_a_day)
+            set_opening(self.con, zone_id, opening, self._change_ms)
         for (zone_id,) in self.con.execute("SELECT id FROM zones WHERE active=0").fetchall():
             self._set_version(zone_id, None)
 

@@ -144,7 +144,6 @@ class Memory:
         self.con = con
         self.plan = stored_plan(con)
         self.rules: dict[tuple[bool, str, str], LineRule] = {}
-        self.rosters: dict[str, tuple[int, ...]] = {}  # zone → entries of staff by weekday; of this run
         self.load()
 
     def load(self) -> None:

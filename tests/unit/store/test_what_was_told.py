@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from gateway.amendments import Correction
 from gateway.model import Crossings, LineRule, Member, Role, Transactions, ZoneSpec
 from gateway.store import Grid
 from gateway.windows import Hours
@@ -143,3 +144,21 @@ async def test_a_clock_set_back_before_a_change_of_lines_restates_nothing_by_the
     await box.drain()
     [told] = [row[2] for key, row in box.office.items() if key[2] == T0 + HOUR]
     assert (told["ins"], told["completeness"]) == (9, 0.133333)
+
+
+async def test_another_roster_is_for_the_days_to_come(make_box: MakeBox) -> None:
+    """A correction of last week's counts must not give that week the staff of today's roster."""
+    [shop] = shops(1)["zones"]  # type: ignore[misc]
+    shop = replace(shop, staff_a_day=(8,) * 7)
+    box = await make_box(**{**shops(1), "zones": [shop]})
+    await trading_day(box, T0)
+    await box.drain()
+    box.zones = [replace(shop, staff_a_day=(80,) * 7)]
+    await box.configure()
+    await box.store.correct(
+        Correction("c", "door", T0, T0 + 10 * HOUR, 900, reason="by hand"), box.now()
+    )
+    await trading_day(box, T0 + DAY)
+    await box.drain()
+    staff = [row[2]["staff"] for _, row in sorted(box.office.items(), key=lambda one: one[0][2])]
+    assert (sum(staff[:96]), sum(staff[96:192])) == (8, 80)  # type: ignore[arg-type]
