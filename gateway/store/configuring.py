@@ -165,7 +165,9 @@ class Configurer:
             )
             (zone_id,) = self.con.execute("SELECT id FROM zones WHERE zone=?", (zone.id,)).fetchone()
             members = [self.memory.member(member) for member in zone.members]
-            self._set_version(zone_id, [[one.line_id, one.sign, one.role.value] for one in members], zone.kind)
+            self._set_version(
+                zone_id, [[one.line_id, one.sign, one.role.value] for one in members], zone.kind
+            )
             self._begin_zone(zone_id)
             opening = Opening(self.memory.plan.timezone, hours.get(zone.id), zone.staff_a_day)
             set_opening(self.con, zone_id, opening, self._change_ms)
@@ -192,8 +194,7 @@ class Configurer:
 
     @property
     def _change_ms(self) -> int:
-        """When a change of zones takes hold: no window of any size has two versions, none that is closed another.
-        """
+        """When a change of zones takes hold: no window of any size has two versions, none closed another."""
         return next_edge_ms(self.memory.moment_ms(self.now), max(grid.size_s for grid in self.memory.grids))
 
     def _begin_zone(self, zone_id: int) -> None:

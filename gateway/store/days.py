@@ -66,9 +66,8 @@ class Days:
         ).fetchall()
         done = 0
         for zone_id, size_s, day_ms in rows:
-            end_ms, through_ms = self.zones.day(day_ms)[1], self.memory.zone_through.get((zone_id, size_s), 0)
-            present = self.memory.zones[zone_id].present_ms(through_ms) is not None
-            if (present and through_ms < end_ms) or self._unsettled(zone_id, size_s, day_ms, end_ms):
+            end_ms = self.zones.day(day_ms)[1]
+            if not self._over(zone_id, size_s, end_ms) or self._unsettled(zone_id, size_s, day_ms, end_ms):
                 continue
             self.con.execute(
                 "DELETE FROM drift WHERE zone_id=? AND size_s=? AND day_ms=?", (zone_id, size_s, day_ms)
@@ -77,6 +76,13 @@ class Days:
             if done >= limit:
                 break
         return done
+
+    def _over(self, zone_id: int, size_s: int, end_ms: int) -> bool:
+        """Nothing more of the day is to be closed: all of it is, or the zone or the window size has ended."""
+        through_ms = self.memory.zone_through.get((zone_id, size_s), 0)
+        ends_ms = max(grid.to_ms for grid in self.memory.grids if grid.size_s == size_s)
+        present = self.memory.zones[zone_id].present_ms(through_ms) is not None
+        return not present or through_ms >= min(end_ms, ends_ms)
 
     def _unsettled(self, zone_id: int, size_s: int, low_ms: int, high_ms: int) -> bool:
         """Counts that came late, or a calibration, are still to be worked in."""
@@ -94,7 +100,8 @@ class Days:
         for row, thousandths in zip(rows, inside, strict=True):
             raw += row[2] - row[3]
             flags = row[8] & ~FLAG_IMBALANCE | (FLAG_IMBALANCE if imbalance else 0)
-            if (whole(thousandths), raw, flags) != (row[6], row[7], row[8]):
+            differs = (whole(thousandths), raw, flags) != (row[6], row[7], row[8])
+            if differs and row[0] >= self.memory.frozen_ms:
                 self._again(zone_id, size_s, row, (thousandths, raw, flags))
                 done += 1
         return done

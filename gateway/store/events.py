@@ -18,6 +18,7 @@ from gateway.store.plan import Grid, flag_names
 from gateway.store.teaching import KNOWN_THEN
 from gateway.windows import business_date, local_hour, zone_of
 
+# ruff: noqa: S608  statements are put together from columns of ours only
 EVENT_TYPE = "footfall.aggregate.v1"
 ALARM_TYPE = "footfall.alarm.v1"
 FACTS = (

@@ -1,4 +1,4 @@
-"""What was once sent never changes, and what is closed keeps what was so in its time: whatever comes after."""
+"""What was once sent never changes, what is closed keeps what was so in its time: whatever comes after."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def shops(n: int) -> dict[str, object]:
 async def test_a_day_that_teaches_in_several_steps_changes_nothing_sent_between_them(
     make_box: MakeBox,
 ) -> None:
-    """Steps of one look bear one moment: what a later one taught was in force for what an earlier one sent."""
+    """Steps of one look bore one moment: a later one taught what an earlier one had sent already."""
     box = await make_box(**shops(6))
     listener = Listener(box)
     for day in range(3):
@@ -155,10 +155,38 @@ async def test_another_roster_is_for_the_days_to_come(make_box: MakeBox) -> None
     await box.drain()
     box.zones = [replace(shop, staff_a_day=(80,) * 7)]
     await box.configure()
-    await box.store.correct(
-        Correction("c", "door", T0, T0 + 10 * HOUR, 900, reason="by hand"), box.now()
-    )
+    await box.store.correct(Correction("c", "door", T0, T0 + 10 * HOUR, 900, reason="by hand"), box.now())
     await trading_day(box, T0 + DAY)
     await box.drain()
     staff = [row[2]["staff"] for _, row in sorted(box.office.items(), key=lambda one: one[0][2])]
     assert (sum(staff[:96]), sum(staff[96:192])) == (8, 80)  # type: ignore[arg-type]
+
+
+async def test_a_day_half_of_which_is_frozen_is_restated_in_its_other_half(make_box: MakeBox) -> None:
+    """What is frozen never changes, nor what it says of people inside."""
+    box = await make_box(grid=Grid(size_s=900, allowed_lateness_s=60, readings_days=1, retention_days=5))
+    first = T0 // DAY * DAY + DAY
+    for at in range(first, first + DAY, QUARTER):
+        box.at(at + QUARTER)
+        await box.delta(at, at + QUARTER, 10, 9)
+    box.at(first + DAY + 12 * HOUR)
+    await box.close()
+    await box.store.prune(box.now())
+    frozen_ms = box.store._memory.frozen_ms
+    assert frozen_ms > first + 6 * HOUR
+    before = revisions(box, 0, frozen_ms)
+    evening = first + 20 * HOUR
+    await box.store.correct(Correction("c", "door", evening, evening + HOUR, 60, reason="by hand"), box.now())
+    box.pass_ms(5_000)
+    await box.close()
+    assert revisions(box, 0, frozen_ms) == before
+    assert revisions(box, evening, evening + HOUR) == [4] * 4, "closed, the day over, corrected, restated"
+    box.balanced()
+
+
+def revisions(box: Box, from_ms: int, to_ms: int) -> list[int]:
+    rows = box.store._con.execute(
+        "SELECT max(revision) FROM zone_aggregates WHERE start_ms>=? AND start_ms<? GROUP BY start_ms",
+        (from_ms, to_ms),
+    )
+    return [revision for (revision,) in rows]
