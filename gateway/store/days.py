@@ -133,4 +133,6 @@ class Days:
         if old is None or old[1:] != told:
             revision = old[0] + 1 if old else 1
             self.con.execute(KEEP, (zone_id, day_ms, revision, *told, self.zones.closed_ms))
+            self.memory.tell(self.zones.closed_ms)
             self.memory.forget_exit_ratios()
+            self.memory.stir()  # perhaps no window differs

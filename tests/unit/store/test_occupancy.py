@@ -330,3 +330,26 @@ async def test_a_day_cut_by_another_timezone_and_size_holds_nothing_back_for_eve
     await box.close()
     assert box.store._con.execute("SELECT count(*) FROM drift").fetchone() == (0,)
     box.balanced()
+
+
+async def test_what_a_day_left_inside_is_shown_though_no_window_of_it_was_restated(make_box: MakeBox) -> None:
+    """Its exits are dead, as the day before; a reading was replaced and replaced back: nothing differs."""
+    box = await make_box()
+    await day(box, FIRST, [(7, 0)])
+    start = FIRST + DAY
+    for quarter in range(96):
+        low = start + quarter * QUARTER
+        box.at(low + QUARTER)
+        await box.delta(low, low + QUARTER, 0 if quarter else 4, 0)
+    await box.close()
+    box.at(start + DAY + 19 * MINUTE)
+    for ins in (5, 4):
+        await box.delta(start, start + QUARTER, ins, 0)
+    await box.close()
+    reader = box.store.reader()
+    [before] = reader.live(box.wall)
+    box.pass_ms(5_000)
+    assert await box.close() == 0
+    [after] = reader.live(box.wall)
+    reader.close_file()
+    assert (before.residual, after.residual) == (7, 4)
