@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from gateway.amendments import Correction
 from gateway.config.wording import hint, sentences, shown
-from gateway.entries.place import Place
+from gateway.entries.place import OUT_OF_TIME, YEARS, Place
 from gateway.errors import EntryRefused
 from gateway.model import MAX_COUNT, MAX_INTERVAL_MS, Entry, EntryKind
 from gateway.windows import day_bounds, zone_of
@@ -29,9 +29,11 @@ def _id(text: str) -> str:
 
 def _when(text: str) -> str:
     try:
-        datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f'must be a time like "2026-11-23T10:00:00+01:00", not {shown(text)}') from None
+    if at.year not in YEARS:
+        raise ValueError(OUT_OF_TIME)
     return text
 
 

@@ -18,14 +18,13 @@ from gateway.metrics import exposition
 from gateway.web import access, entering, page
 from gateway.web.entering import Entry
 from gateway.web.openapi import document
-from gateway.web.tables import AGGREGATE_COLUMNS, STRETCH_COLUMNS, as_csv, parse_instant
+from gateway.web.tables import AGGREGATE_COLUMNS, MAX_MS, STRETCH_COLUMNS, as_csv, parse_instant
 
 log = logging.getLogger("gateway.web")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_WINDOWS = 50_000  # in one history answer: 400 days of quarter hours
-MAX_MS = 253_402_300_800_000  # the year 10000
 MAX_DAYS = 400  # in one answer: as long as aggregates are kept
 FIRST_YEAR, LAST_YEAR = 1970, 9998
 DAY = timedelta(days=1)
