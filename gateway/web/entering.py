@@ -15,9 +15,9 @@ from typing import Any, Protocol, TypeAlias
 from aiohttp import web
 
 from gateway.errors import EntryConflict, EntryRefused, StoreError
-from gateway.model import EntryKind
+from gateway.model import MAX_MS, EntryKind
 from gateway.web import access
-from gateway.web.tables import MAX_MS, parse_instant
+from gateway.web.tables import parse_instant
 
 PATHS = {"taps": EntryKind.TAP, "tallies": EntryKind.TALLY, "campaigns": EntryKind.CAMPAIGN}
 

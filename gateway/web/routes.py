@@ -15,10 +15,11 @@ from aiohttp import hdrs, web
 from gateway.calendars import BY
 from gateway.health import AlarmHealth, Health, to_json
 from gateway.metrics import exposition
+from gateway.model import MAX_MS
 from gateway.web import access, entering, page
 from gateway.web.entering import Entry
 from gateway.web.openapi import document
-from gateway.web.tables import AGGREGATE_COLUMNS, MAX_MS, STRETCH_COLUMNS, as_csv, parse_instant
+from gateway.web.tables import AGGREGATE_COLUMNS, STRETCH_COLUMNS, as_csv, parse_instant
 
 log = logging.getLogger("gateway.web")
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-MAX_MS = 253_402_300_800_000  # the year 10000
 AGGREGATE_COLUMNS = (
     "zone",
     "start",
