@@ -86,7 +86,7 @@ class Configurer:
         memory.load()
         alarms.subscribe(self.con, upstreams)
         configured = {line.id for line in memory.lines.values()}
-        alarms.end(self.con, memory.by_id.keys() - configured, now.wall_ms)
+        alarms.end(self.con, memory, memory.by_id.keys() - configured, now)
 
     def _set_rules(self, wanted: Wanted) -> None:
         self.memory.rules = {(rule.till, rule.counter, rule.line): rule for rule in wanted.rules}

@@ -222,7 +222,7 @@ ALTER TABLE upstreams ADD COLUMN alarms INTEGER NOT NULL DEFAULT 0;
 TOLD = """
 INSERT INTO meta SELECT 'told_ms', CAST(coalesce(max(at_ms), 0) AS TEXT) FROM (
   SELECT max(closed_ms) AS at_ms FROM zone_aggregates UNION ALL SELECT max(from_ms) FROM learnt UNION ALL
-  SELECT max(from_ms) FROM plans);
+  SELECT max(from_ms) FROM plans UNION ALL SELECT max(written_ms) FROM alarm_revisions);
 ALTER TABLE zone_versions ADD COLUMN kind TEXT NOT NULL DEFAULT '';
 UPDATE zone_versions SET kind=(SELECT kind FROM zones WHERE id=zone_id) WHERE members<>'null';
 """
