@@ -17,6 +17,7 @@ from gateway.model import MAX_COUNT, MAX_INTERVAL_MS, Entry, EntryKind
 from gateway.windows import day_bounds, zone_of
 
 AHEAD_MS = 300_000  # a phone's clock may be this far ahead of ours
+LATEST_TAP_MS = 31 * 86_400_000  # a phone that was reset thinks it is 1970: nobody would ever look for its taps
 LONGEST_CAMPAIGN_MS = 400 * 86_400_000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
@@ -160,6 +161,8 @@ def _tap(tap: Tap, place: Place, now_ms: int, by: str) -> Entry:
     _known("zone", tap.zone, place.zones)
     at_ms = now_ms if tap.at is None else _instant_ms(tap.at, place)
     _past("at", at_ms, now_ms)
+    if at_ms < now_ms - LATEST_TAP_MS:
+        raise EntryRefused(f"at: lies more than {LATEST_TAP_MS // 86_400_000} days back")
     return Entry(EntryKind.TAP, tap.id, tap.zone, at_ms, at_ms + 1, {"bag": tap.bag}, by, now_ms)
 
 

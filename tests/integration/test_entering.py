@@ -105,6 +105,12 @@ async def test_a_survey_of_nobody_is_unknown_and_not_nothing(desk: Desk) -> None
         ("taps", [], 422, "between 1 and"),
         ("taps", [{"id": "1"}] * 1001, 422, "between 1 and"),
         ("taps", 7, 422, "must be an object"),
+        (
+            "taps",
+            {"id": "1", "zone": "shop-05", "bag": True, "at": "1970-01-01T00:00:09Z"},
+            422,
+            "at: lies more than 31 days back",
+        ),
         ("tallies", {"id": "1", "line": "door", "ins": 3}, 422, "from: missing; to: missing"),
         (
             "campaigns",
