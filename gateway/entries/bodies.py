@@ -17,7 +17,9 @@ from gateway.model import MAX_COUNT, MAX_INTERVAL_MS, Entry, EntryKind
 from gateway.windows import day_bounds, zone_of
 
 AHEAD_MS = 300_000  # a phone's clock may be this far ahead of ours
-LATEST_TAP_MS = 31 * 86_400_000  # a phone that was reset thinks it is 1970: nobody would ever look for its taps
+LATEST_TAP_MS = (
+    31 * 86_400_000
+)  # a phone that was reset thinks it is 1970: nobody would ever look for its taps
 LONGEST_CAMPAIGN_MS = 400 * 86_400_000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 

@@ -151,7 +151,7 @@ class Memory:
         self.generation = int(self.meta["generation"])
         self.frozen_ms = int(self.meta["frozen_ms"])
         self.trusted_ms = int(self.meta["trusted_ms"])
-        self.told_ms = int(self.meta["told_ms"])
+        self.told_ms = int(self.meta.get("told_ms", 0))  # commands may read a file of before
         self.plans = Plans(self.con)
         self._load_grids()
         self._load_lines()

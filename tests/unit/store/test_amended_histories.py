@@ -45,6 +45,7 @@ class Amended(Life):
         self.final: dict[tuple[int, int, int], int] = {}
         self.page = box.store.reader()
         self.said = self.factors = 0
+        self.exports: dict[int, list[dict[str, Any]]] = {}  # moment → what was known then
 
     async def step(self, name: str, *args: Any) -> None:
         """As the daemon does it: whatever happens, a little later is closed what is due."""
@@ -54,6 +55,9 @@ class Amended(Life):
         self.box.balanced()
         self.nothing_told_has_changed()
         self.what_is_frozen_stays()
+        if name == "say":
+            moment = self.box.store._memory.told_ms
+            self.exports[moment] = self.known(moment)
         fresh = self.box.store.reader()
         assert self.page.live(self.box.wall) == fresh.live(self.box.wall)
         fresh.close_file()
@@ -64,6 +68,15 @@ class Amended(Life):
             facts = Facts(*row)
             event = render(facts, Place(memory.plans.at(facts.closed_ms), memory.generation, False))
             assert self.told.setdefault(event.id, event.body) == event.body
+
+    def known(self, as_of_ms: int) -> list[dict[str, Any]]:
+        return self.page.aggregates("shop", 0, 1 << 62, 900, as_of_ms)
+
+    def exports_say_what_they_said(self) -> None:
+        """Of windows that are still kept."""
+        kept = {row["start_ms"] for row in self.known(1 << 62)}
+        for moment, rows in self.exports.items():
+            assert self.known(moment) == [row for row in rows if row["start_ms"] in kept]
 
     def what_is_frozen_stays(self) -> None:
         con, frozen_ms = self.box.store._con, self.box.store._memory.frozen_ms
@@ -147,6 +160,7 @@ class Amended(Life):
             assert con.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
         await box.drain()
         self.nothing_told_has_changed()
+        self.exports_say_what_they_said()
         box.balanced()
         self.page.close_file()
 
