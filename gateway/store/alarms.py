@@ -106,7 +106,7 @@ def end(con: sqlite3.Connection, memory: Memory, line_ids: Iterable[int], now: S
         (gone,),
     ).fetchall()
     for id_, revision, severity, since_ms, *rest in rows:
-        _revise(con, id_, revision + 1, (severity, max(now_ms, since_ms), *rest), now_ms)
+        _revise(con, id_, revision + 1, (severity, max(now.wall_ms, since_ms), *rest), now_ms)
         memory.tell(now_ms)
 
 
