@@ -9,6 +9,7 @@ from gateway.amendments import Correction, LineFactor
 from gateway.clock import Clock
 from gateway.control import ControlServer
 from gateway.errors import EntryRefused
+from gateway.model import MAX_MS
 from gateway.store import Store
 
 
@@ -89,6 +90,8 @@ def _whole(args: Mapping[str, Any], key: str) -> int:
     value = args.get(key)
     if not isinstance(value, int) or isinstance(value, bool):
         raise EntryRefused(f"{key}: missing, or no whole number")
+    if abs(value) >= MAX_MS:
+        raise EntryRefused(f"{key}: out of range")
     return value
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.amendments import Correction, LineFactor
 from gateway.calendars import Weeks
 from gateway.entries.findings import Findings
 from gateway.entries.place import Place
 from gateway.entries.shown import NO_FACTOR, correction_json, to_json
-from gateway.errors import EntryRefused
+from gateway.errors import EntryConflict, EntryRefused
 from gateway.model import Entry, EntryKind, LineRule, Stamp
+
+if TYPE_CHECKING:
+    from gateway.entries.bodies import Acceptance
 
 __all__ = ("MOST", "NO_FACTOR", "Entries", "Findings", "Place", "place_of", "to_json")
 
@@ -75,6 +78,7 @@ class Entries:
     ) -> None:
         self._place, self._shelf, self._findings = place, shelf, findings
         self._clock, self._stir = clock, stir
+        self._accepting = asyncio.Lock()
 
     async def enter(self, kind: EntryKind, bodies: Sequence[Any], by: str = "") -> list[Kept]:
         """Taps, tallies or campaigns: all of them or none."""
@@ -90,10 +94,12 @@ class Entries:
         """Each body's entry; of several the one that is refused is named by its place."""
         from gateway.entries.bodies import read  # most boxes are never told anything: spare them the models
 
-        now_ms = self._clock.wall_ms()
+        now = self._clock.stamp()
+        if kind is not EntryKind.CAMPAIGN and not now.trusted:
+            raise EntryRefused("the clock is not believed yet: enter it when it is")
         for number, body in enumerate(bodies, 1):
             try:
-                yield read(kind, body, self._place, now_ms, by)
+                yield read(kind, body, self._place, now.wall_ms, by)
             except EntryRefused as error:
                 raise EntryRefused(f"entry {number}: {error}" if len(bodies) > 1 else str(error)) from None
 
@@ -117,9 +123,13 @@ class Entries:
         from gateway.entries.bodies import read_acceptance
 
         given, from_ms = read_acceptance(body, self._place)
-        for known in await asyncio.to_thread(self._findings.acceptances, given.line):
-            if known.id == given.id:
-                return to_json(known), False
+        async with self._accepting:  # nothing is put in force under an id that is taken meanwhile
+            for known in await asyncio.to_thread(self._findings.acceptances):
+                if known.id == given.id:
+                    return _same(known, given, from_ms), False
+            return await self._accept(given, from_ms, by)
+
+    async def _accept(self, given: Acceptance, from_ms: int | None, by: str) -> Kept:
         tallies = await asyncio.to_thread(self._findings.tallies, given.line)
         told = tallies["sides"][SIDES[given.side]]
         if told["factor"] is None:
@@ -140,3 +150,11 @@ class Entries:
         [(kept, new)] = await self._shelf.enter([entry])
         log.info("calibration %d of %s accepted by %s", factor.version, factor.line, factor.by or "?")
         return to_json(kept), new
+
+
+def _same(known: Entry, given: Acceptance, from_ms: int | None) -> Mapping[str, Any]:
+    """What was accepted under that id. Raises EntryConflict when it is asked for something else."""
+    told = known.subject, known.content["side"]
+    if told != (given.line, given.side) or from_ms not in (None, known.start_ms):
+        raise EntryConflict(f"id: {given.id} was used before for another acceptance")
+    return to_json(known)

@@ -11,12 +11,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from gateway.amendments import Correction
 from gateway.config.wording import hint, sentences, shown
-from gateway.entries.place import Place
+from gateway.entries.place import OUT_OF_TIME, YEARS, Place
 from gateway.errors import EntryRefused
 from gateway.model import MAX_COUNT, MAX_INTERVAL_MS, Entry, EntryKind
 from gateway.windows import day_bounds, zone_of
 
 AHEAD_MS = 300_000  # a phone's clock may be this far ahead of ours
+LATEST_TAP_MS = (
+    31 * 86_400_000
+)  # a phone that was reset thinks it is 1970: nobody would ever look for its taps
 LONGEST_CAMPAIGN_MS = 400 * 86_400_000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
@@ -29,9 +32,11 @@ def _id(text: str) -> str:
 
 def _when(text: str) -> str:
     try:
-        datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f'must be a time like "2026-11-23T10:00:00+01:00", not {shown(text)}') from None
+    if at.year not in YEARS:
+        raise ValueError(OUT_OF_TIME)
     return text
 
 
@@ -158,6 +163,8 @@ def _tap(tap: Tap, place: Place, now_ms: int, by: str) -> Entry:
     _known("zone", tap.zone, place.zones)
     at_ms = now_ms if tap.at is None else _instant_ms(tap.at, place)
     _past("at", at_ms, now_ms)
+    if at_ms < now_ms - LATEST_TAP_MS:
+        raise EntryRefused(f"at: lies more than {LATEST_TAP_MS // 86_400_000} days back")
     return Entry(EntryKind.TAP, tap.id, tap.zone, at_ms, at_ms + 1, {"bag": tap.bag}, by, now_ms)
 
 

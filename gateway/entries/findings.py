@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from gateway.amendments import Correction
 from gateway.config.wording import hint, shown
-from gateway.entries.place import Place
+from gateway.entries.place import OUT_OF_TIME, YEARS, Place
 from gateway.entries.shown import correction_json, to_json
 from gateway.errors import EntryRefused
 from gateway.items import rfc3339
@@ -141,9 +141,12 @@ def _factor(side: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _date(key: str, text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise EntryRefused(f'{key}: must be a date like "2026-11-01", not {shown(text)}') from None
+    if day.year not in YEARS:
+        raise EntryRefused(f"{key}: {OUT_OF_TIME}")
+    return day
 
 
 def _known(key: str, name: str, known: frozenset[str]) -> None:

@@ -1,10 +1,13 @@
-"""Where entries may be about."""
+"""Where and when entries may be about."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from gateway.calendars import ISO, Weeks
+
+YEARS = range(1970, 2200)  # calendars end somewhere: nothing is entered near their ends
+OUT_OF_TIME = f"must lie between {YEARS.start} and {YEARS.stop}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ class Closer:
         done = [self._restate(limit), self._close_due(limit)]
         done.append(recalibrate(self.con, self.memory, self.zones, self.days, limit - done[0]))
         done.append(self.days.restate(limit - done[0]))
+        if self.summary.revisions:
+            self.memory.tell(self.zones.closed_ms)
         taught = learn(self.con, self.memory, now)
         self.summary.more = max(*done, done[0] + done[2], done[0] + done[3]) >= limit or taught == AT_ONCE
         if self.summary.revisions or self.summary.line_windows or taught:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 
 from gateway.errors import StoreError
+from gateway.model import Stamp
 from gateway.quality import Alarm, Break
 from gateway.store.events import ALARM_FACTS, AlarmFacts, line_ref
 from gateway.store.memory import DAY_MS, Memory
@@ -60,6 +61,7 @@ def book(con: sqlite3.Connection, memory: Memory, line_id: int, alarm: Alarm, no
         evidence = json.dumps({name: _short(figure) for name, figure in alarm.evidence.items()})
     facts = (alarm.severity, alarm.until_ms, alarm.remedy, evidence, zones)
     _revise(con, id_, revision + 1, facts, now_ms)
+    memory.tell(now_ms)
 
 
 def _begin(con: sqlite3.Connection, line_id: int, alarm: Alarm) -> int:
@@ -94,8 +96,9 @@ def zones_around(memory: Memory, line_id: int, at_ms: int) -> list[str]:
     )
 
 
-def end(con: sqlite3.Connection, line_ids: Iterable[int], now_ms: int) -> None:
+def end(con: sqlite3.Connection, memory: Memory, line_ids: Iterable[int], now: Stamp) -> None:
     """Nobody looks at these lines any more: their open alarms end now, with what was known."""
+    now_ms = memory.moment_ms(now)
     gone = json.dumps(list(line_ids))
     rows = con.execute(
         "SELECT id, r.revision, severity, since_ms, remedy, evidence, zones FROM alarms a"
@@ -103,7 +106,8 @@ def end(con: sqlite3.Connection, line_ids: Iterable[int], now_ms: int) -> None:
         (gone,),
     ).fetchall()
     for id_, revision, severity, since_ms, *rest in rows:
-        _revise(con, id_, revision + 1, (severity, max(now_ms, since_ms), *rest), now_ms)
+        _revise(con, id_, revision + 1, (severity, max(now.wall_ms, since_ms), *rest), now_ms)
+        memory.tell(now_ms)
 
 
 def breaks_between(con: sqlite3.Connection, from_ms: int, to_ms: int) -> list[Break]:

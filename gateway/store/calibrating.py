@@ -21,6 +21,7 @@ SIDES = {"in": SIDE_IN, "out": SIDE_OUT, "passes": SIDE_PASSES}
 NAMES = {bit: name for name, bit in SIDES.items()}
 LARGEST_ERROR = 0.25  # relative: beyond, a factor says nothing
 LONGEST_SOURCE = 500
+LONGEST_AHEAD_MS = 366 * 86_400_000
 KEPT = (
     "SELECT l.counter, l.line, c.side, c.factor_ppm, c.error_ppm, c.from_ms, c.source, c.by, c.version,"
     " c.made_ms, c.to_ms, c.ended_ms, c.ended_by FROM calibrations c JOIN lines l ON l.id=c.line_id"
@@ -48,7 +49,7 @@ def calibrate(con: sqlite3.Connection, memory: Memory, wanted: LineFactor, now: 
         if newest.to_ms is None and _same(newest, wanted):
             return newest
     from_ms = _next_edge_ms(memory, now) if wanted.from_ms is None else wanted.from_ms
-    _refuse_frozen(memory, "from", from_ms)
+    _refuse_instant(memory, "from", from_ms, now)
     figures = (round(wanted.factor * MILLION), round(wanted.error * MILLION), from_ms)
     told = (wanted.source, wanted.by, now.wall_ms)
     version = con.execute(INSERT, (line.id, side, *figures, *told)).lastrowid
@@ -72,7 +73,7 @@ def end(
     if to_ms is not None and to_ms < from_ms:
         raise EntryRefused(f"to: calibration {version} begins at {utc(from_ms)}")
     to_ms = max(_next_edge_ms(memory, now), from_ms) if to_ms is None else to_ms
-    _refuse_frozen(memory, "to", to_ms)
+    _refuse_instant(memory, "to", to_ms, now)
     con.execute(END, (to_ms, now.wall_ms, by, version))
     return _in_effect(con, memory, version, to_ms)
 
@@ -102,7 +103,9 @@ def _refuse_figures(wanted: LineFactor) -> None:
         raise EntryRefused(f"source: {LONGEST_SOURCE} characters at most")
 
 
-def _refuse_frozen(memory: Memory, key: str, at_ms: int) -> None:
+def _refuse_instant(memory: Memory, key: str, at_ms: int, now: Stamp) -> None:
+    if at_ms > now.wall_ms + LONGEST_AHEAD_MS:
+        raise EntryRefused(f"{key}: lies more than a year ahead")
     if at_ms < memory.frozen_ms:
         raise EntryRefused(f"{key}: windows before {utc(memory.frozen_ms)} are final")
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from gateway.model import LineRule, Stamp, ZoneSpec
 from gateway.store import alarms
 from gateway.store.memory import Memory
-from gateway.store.opening import set_opening
+from gateway.store.opening import Opening, set_opening
 from gateway.store.outbox import queue_backlog
 from gateway.store.plan import Grid, UpstreamPlan
 from gateway.windows import Hours, day_of, floor_ms, next_edge_ms
@@ -64,11 +64,12 @@ class Configurer:
         memory, grid = self.memory, wanted.grid
         self.now, self.first = now, not memory.grids
         memory.plan = grid
-        memory.rosters = {zone.id: zone.staff_a_day for zone in wanted.zones if zone.staff_a_day}
         plan = json.dumps(asdict(grid))
         self.con.execute("INSERT OR REPLACE INTO meta VALUES ('plan', ?)", (plan,))
-        if memory.plans.at(now.wall_ms) != grid or self.first:
-            self.con.execute("INSERT OR REPLACE INTO plans VALUES (?, ?)", (now.wall_ms, plan))
+        from_ms = memory.moment_ms(now)
+        if memory.plans.at(from_ms) != grid or self.first:
+            self.con.execute("INSERT OR REPLACE INTO plans VALUES (?, ?)", (from_ms, plan))
+            memory.tell(from_ms)
         if not memory.generation:  # the buffer was begun while nobody knew the time
             generation = str(now.wall_ms // 1000)
             self.con.execute("UPDATE meta SET value=? WHERE name='generation'", (generation,))
@@ -85,7 +86,7 @@ class Configurer:
         memory.load()
         alarms.subscribe(self.con, upstreams)
         configured = {line.id for line in memory.lines.values()}
-        alarms.end(self.con, memory.by_id.keys() - configured, now.wall_ms)
+        alarms.end(self.con, memory, memory.by_id.keys() - configured, now)
 
     def _set_rules(self, wanted: Wanted) -> None:
         self.memory.rules = {(rule.till, rule.counter, rule.line): rule for rule in wanted.rules}
@@ -116,7 +117,7 @@ class Configurer:
 
     def _set_grids(self, sizes: set[int], grid: Grid) -> None:
         """A new size begins at the next business day; older windows keep the old grid for late data."""
-        wall_ms = self.now.wall_ms
+        wall_ms = self.memory.moment_ms(self.now)
         day_ms = day_of(wall_ms, grid.timezone, grid.day_start_min)[1]
         change_ms = (
             0 if self.first else next_edge_ms(day_ms - 1, LONGEST_S)
@@ -164,34 +165,37 @@ class Configurer:
             )
             (zone_id,) = self.con.execute("SELECT id FROM zones WHERE zone=?", (zone.id,)).fetchone()
             members = [self.memory.member(member) for member in zone.members]
-            self._set_version(zone_id, [[one.line_id, one.sign, one.role.value] for one in members])
+            self._set_version(
+                zone_id, [[one.line_id, one.sign, one.role.value] for one in members], zone.kind
+            )
             self._begin_zone(zone_id)
-            timezone = self.memory.plan.timezone
-            set_opening(self.con, zone_id, timezone, hours.get(zone.id), self._change_ms)
+            opening = Opening(self.memory.plan.timezone, hours.get(zone.id), zone.staff_a_day)
+            set_opening(self.con, zone_id, opening, self._change_ms)
         for (zone_id,) in self.con.execute("SELECT id FROM zones WHERE active=0").fetchall():
             self._set_version(zone_id, None)
 
-    def _set_version(self, zone_id: int, members: list[list[int | str]] | None) -> None:
+    def _set_version(self, zone_id: int, members: list[list[int | str]] | None, kind: str = "") -> None:
         """The first version holds from the beginning; a change from the next edge of the longest window.
 
         `members` None: the zone has left the configuration.
         """
         text = json.dumps(members)
         row = self.con.execute(
-            "SELECT version, members FROM zone_versions WHERE zone_id=? ORDER BY version DESC LIMIT 1",
+            "SELECT version, members, kind FROM zone_versions WHERE zone_id=? ORDER BY version DESC LIMIT 1",
             (zone_id,),
         ).fetchone()
-        if row and row[1] == text:
+        if row and row[1:] == (text, kind):
             return
         from_ms = self._change_ms if row else 0
         self.con.execute(
-            "INSERT INTO zone_versions VALUES (?,?,?,?)", (zone_id, row[0] + 1 if row else 1, from_ms, text)
+            "INSERT INTO zone_versions VALUES (?,?,?,?,?)",
+            (zone_id, row[0] + 1 if row else 1, from_ms, text, kind),
         )
 
     @property
     def _change_ms(self) -> int:
-        """When a change of zones takes hold: no window of any size has two versions."""
-        return next_edge_ms(self.now.wall_ms, max(grid.size_s for grid in self.memory.grids))
+        """When a change of zones takes hold: no window of any size has two versions, none closed another."""
+        return next_edge_ms(self.memory.moment_ms(self.now), max(grid.size_s for grid in self.memory.grids))
 
     def _begin_zone(self, zone_id: int) -> None:
         self.con.executemany(

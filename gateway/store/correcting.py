@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from gateway.amendments import Correction
@@ -29,6 +30,7 @@ def correct(con: sqlite3.Connection, memory: Memory, wanted: Correction, now: St
     """Put it in force. Raises EntryRefused, EntryConflict."""
     if not ID.fullmatch(wanted.id):
         raise EntryRefused("id: 1 to 64 letters, digits, dots, colons, dashes or underscores")
+    wanted = replace(wanted, line=wanted.line.removesuffix(f"/{MAIN_LINE}"))  # as it will be told
     for before in kept(con, "WHERE c.id=?", wanted.id):
         if before.content != wanted.content:
             raise EntryConflict(f"id: {wanted.id} was used before for another correction")

@@ -66,9 +66,8 @@ class Days:
         ).fetchall()
         done = 0
         for zone_id, size_s, day_ms in rows:
-            end_ms, through_ms = self.zones.day(day_ms)[1], self.memory.zone_through.get((zone_id, size_s), 0)
-            present = self.memory.zones[zone_id].present_ms(through_ms) is not None
-            if (present and through_ms < end_ms) or self._unsettled(zone_id, size_s, day_ms, end_ms):
+            end_ms = self.zones.day(day_ms)[1]
+            if not self._over(zone_id, size_s, end_ms) or self._unsettled(zone_id, size_s, day_ms, end_ms):
                 continue
             self.con.execute(
                 "DELETE FROM drift WHERE zone_id=? AND size_s=? AND day_ms=?", (zone_id, size_s, day_ms)
@@ -77,6 +76,13 @@ class Days:
             if done >= limit:
                 break
         return done
+
+    def _over(self, zone_id: int, size_s: int, end_ms: int) -> bool:
+        """Nothing more of the day is to be closed: all of it is, or the zone or the window size has ended."""
+        through_ms = self.memory.zone_through.get((zone_id, size_s), 0)
+        ends_ms = max(grid.to_ms for grid in self.memory.grids if grid.size_s == size_s)
+        present = self.memory.zones[zone_id].present_ms(through_ms) is not None
+        return not present or through_ms >= min(end_ms, ends_ms)
 
     def _unsettled(self, zone_id: int, size_s: int, low_ms: int, high_ms: int) -> bool:
         """Counts that came late, or a calibration, are still to be worked in."""
@@ -94,7 +100,8 @@ class Days:
         for row, thousandths in zip(rows, inside, strict=True):
             raw += row[2] - row[3]
             flags = row[8] & ~FLAG_IMBALANCE | (FLAG_IMBALANCE if imbalance else 0)
-            if (whole(thousandths), raw, flags) != (row[6], row[7], row[8]):
+            differs = (whole(thousandths), raw, flags) != (row[6], row[7], row[8])
+            if differs and row[0] >= self.memory.frozen_ms:
                 self._again(zone_id, size_s, row, (thousandths, raw, flags))
                 done += 1
         return done
@@ -106,7 +113,7 @@ class Days:
 
     def _again(self, zone_id: int, size_s: int, row: Row, occupancy: tuple[int, int, int]) -> None:
         """The next revision of a window, with another occupancy and else the same facts."""
-        start_ms, revision, now_ms = row[0], row[1], self.zones.now.wall_ms
+        start_ms, revision, now_ms = row[0], row[1], self.zones.closed_ms
         inside, raw, flags = occupancy
         binds = {"zone": zone_id, "size": size_s, "start": start_ms, "revision": revision, "flags": flags}
         told = {"occupancy": whole(inside), "raw": raw, "inside": inside, "why": WHY, "now": now_ms}
@@ -125,5 +132,7 @@ class Days:
         old = self.con.execute(DAY, (zone_id, day_ms)).fetchone()
         if old is None or old[1:] != told:
             revision = old[0] + 1 if old else 1
-            self.con.execute(KEEP, (zone_id, day_ms, revision, *told, self.zones.now.wall_ms))
+            self.con.execute(KEEP, (zone_id, day_ms, revision, *told, self.zones.closed_ms))
+            self.memory.tell(self.zones.closed_ms)
             self.memory.forget_exit_ratios()
+            self.memory.stir()  # perhaps no window differs

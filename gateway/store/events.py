@@ -20,8 +20,12 @@ from gateway.windows import business_date, local_hour, zone_of
 
 EVENT_TYPE = "footfall.aggregate.v1"
 ALARM_TYPE = "footfall.alarm.v1"
+# of a row `a` of zone_aggregates: what kind of place its zone was
+KIND_THEN = (
+    "(SELECT kind FROM zone_versions v WHERE v.zone_id=a.zone_id AND v.version=a.zone_version) AS kind"
+)
 FACTS = (
-    "z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
+    f"z.zone, {KIND_THEN}, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
     " a.amount, a.watched_ms, a.base_ms, a.estimated_ins, a.estimated_outs, a.occupancy, a.occupancy_raw,"
     " a.flags, a.quality, a.lines, a.reason, a.closed_ms, a.calibration, a.cal_ins, a.cal_outs,"
     f" a.cal_passersby, a.cal_ins_ppm, a.cal_passersby_ppm, a.staff, {KNOWN_THEN}"

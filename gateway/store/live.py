@@ -64,7 +64,7 @@ class Today:
         memory, plan = self.memory, self.memory.plan
         # a clock that has gone back must not make all that was closed since into today
         (trusted_ms,) = con.execute(TRUSTED).fetchone()
-        now_ms = max(now_ms, trusted_ms, *memory.zone_through.values(), 0)
+        now_ms = max(now_ms, trusted_ms, *map(memory.closed_through, memory.zones))
         (back_ms,) = con.execute("SELECT coalesce(max(longest_ms), 1) FROM pulse").fetchone()
         day_ms, _ = day_of(now_ms, plan.timezone, plan.day_start_min)
         sums: dict[int, Sums] = {}

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from gateway.model import Basis, LineRule, Member, Role
+from gateway.model import Basis, LineRule, Member, Role, Stamp
 from gateway.store.exits import ExitRatio, learnt
 from gateway.store.in_force import Factors, in_force, load_factors
 from gateway.store.opening import Opening, Openings, load_openings
@@ -144,7 +144,6 @@ class Memory:
         self.con = con
         self.plan = stored_plan(con)
         self.rules: dict[tuple[bool, str, str], LineRule] = {}
-        self.rosters: dict[str, tuple[int, ...]] = {}  # zone → entries of staff by weekday; of this run
         self.load()
 
     def load(self) -> None:
@@ -152,6 +151,7 @@ class Memory:
         self.generation = int(self.meta["generation"])
         self.frozen_ms = int(self.meta["frozen_ms"])
         self.trusted_ms = int(self.meta["trusted_ms"])
+        self.told_ms = int(self.meta.get("told_ms", 0))  # commands may read a file of before
         self.plans = Plans(self.con)
         self._load_grids()
         self._load_lines()
@@ -165,6 +165,16 @@ class Memory:
     def stir(self) -> None:
         """Something other than a reading was written: whoever remembers what was closed looks again."""
         self.con.execute("UPDATE meta SET value=CAST(value AS INTEGER)+1 WHERE name='written'")
+
+    def moment_ms(self, now: Stamp) -> int:
+        """What is closed, learnt or configured now is later than all before, even if the clock went back."""
+        return max(now.wall_ms, self.told_ms + 1)
+
+    def tell(self, at_ms: int) -> None:
+        """Something bears this moment: nothing that follows bears it too, or an earlier one."""
+        if at_ms > self.told_ms:
+            self.told_ms = at_ms
+            self.con.execute("UPDATE meta SET value=? WHERE name='told_ms'", (str(at_ms),))
 
     def load_corrections(self) -> None:
         """Those in force that a window not yet frozen can feel."""
@@ -266,6 +276,18 @@ class Memory:
     def member(self, member: Member) -> ZoneMember:
         line = self.lines[member.role is Role.TILL, member.counter, member.line]
         return ZoneMember(line.id, member.sign, member.role)
+
+    def closed_through(self, zone_id: int, size_s: int | None = None) -> int:
+        """Until when a zone's windows are closed, of one size or of the configured size of their time.
+
+        A size that begins tomorrow has closed nothing, although its first window is already waited for.
+        """
+        edges = (
+            (grid, self.zone_through.get((zone_id, grid.size_s), 0))
+            for grid in self.grids
+            if (grid.base if size_s is None else grid.size_s == size_s)
+        )
+        return max((min(edge, grid.to_ms) for grid, edge in edges if edge > grid.from_ms), default=0)
 
     def windows(self, start_ms: int, end_ms: int) -> Iterator[tuple[int, int]]:
         """(size, start) of every window that `[start, end)` touches, of every size kept at that time."""

@@ -217,6 +217,16 @@ CREATE INDEX alarm_outbox_pending ON alarm_outbox (upstream_id, alarm_id) WHERE 
 ALTER TABLE upstreams ADD COLUMN alarms INTEGER NOT NULL DEFAULT 0;
 """
 
+# the latest moment at which anything was closed, learnt or configured: what comes after it is told as later;
+# a zone's kind is dated like its lines, because events tell it
+TOLD = """
+INSERT INTO meta SELECT 'told_ms', CAST(coalesce(max(at_ms), 0) AS TEXT) FROM (
+  SELECT max(closed_ms) AS at_ms FROM zone_aggregates UNION ALL SELECT max(from_ms) FROM learnt UNION ALL
+  SELECT max(from_ms) FROM plans UNION ALL SELECT max(written_ms) FROM alarm_revisions);
+ALTER TABLE zone_versions ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+UPDATE zone_versions SET kind=(SELECT kind FROM zones WHERE id=zone_id) WHERE members<>'null';
+"""
+
 MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("first", FIRST),
     ("second", SECOND),
@@ -227,4 +237,5 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("learnt", LEARNT),
     ("occupancy", OCCUPANCY),
     ("quality", QUALITY),
+    ("told", TOLD),
 )

@@ -18,10 +18,14 @@ NEWEST = "SELECT hours FROM zone_hours WHERE zone_id=? ORDER BY from_ms DESC LIM
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The hours of a zone by the clock of its place; without hours it never closes."""
+    """The hours of a zone by the clock of its place; without hours it never closes.
+
+    `staff_a_day`: entries of staff by weekday from Monday, made while it is open; (): no roster.
+    """
 
     timezone: str
     hours: Hours | None = None
+    staff_a_day: tuple[int, ...] = ()
 
     def base_ms(self, low_ms: int, high_ms: int) -> int | None:
         """Open milliseconds of `[low, high)`; None when none is open."""
@@ -60,11 +64,9 @@ def load_openings(con: sqlite3.Connection) -> dict[int, Openings]:
     return found
 
 
-def set_opening(
-    con: sqlite3.Connection, zone_id: int, timezone: str, hours: Hours | None, change_ms: int
-) -> None:
+def set_opening(con: sqlite3.Connection, zone_id: int, opening: Opening, change_ms: int) -> None:
     """The first hold for all before too; a change from `change_ms` on, and nothing later is kept."""
-    text = _written(Opening(timezone, hours))
+    text = _written(opening)
     con.execute("DELETE FROM zone_hours WHERE zone_id=? AND from_ms>=?", (zone_id, change_ms))
     row = con.execute(NEWEST, (zone_id,)).fetchone()
     if row is None or row[0] != text:
@@ -77,16 +79,19 @@ def _written(opening: Opening) -> str:
     if opening.hours is not None:
         found["weekly"] = opening.hours.weekly
         found["dates"] = {day.isoformat(): opening.hours.dates[day] for day in sorted(opening.hours.dates)}
+    if opening.staff_a_day:
+        found["staff_a_day"] = opening.staff_a_day
     return json.dumps(found, separators=(",", ":"))
 
 
 @lru_cache(maxsize=64)  # most zones share a text, and live figures load all of them several times a second
 def _read(text: str) -> Opening:
     found = json.loads(text)
-    if "weekly" not in found:
-        return Opening(found["timezone"])
-    dates = {date.fromisoformat(day): _spans(spans) for day, spans in found["dates"].items()}
-    return Opening(found["timezone"], Hours(tuple(map(_spans, found["weekly"])), dates))
+    hours = None
+    if "weekly" in found:
+        dates = {date.fromisoformat(day): _spans(spans) for day, spans in found["dates"].items()}
+        hours = Hours(tuple(map(_spans, found["weekly"])), dates)
+    return Opening(found["timezone"], hours, tuple(found.get("staff_a_day", ())))
 
 
 def _spans(listed: list[list[int]]) -> tuple[Span, ...]:

@@ -57,7 +57,7 @@ class Judge:
 
         Only a clock that is ahead gives itself away: one that is behind looks like a reading that came late.
         """
-        self._now_ms, self._offsets_ms = now.wall_ms, offsets_ms
+        self._now_ms, self._offsets_ms = self.memory.moment_ms(now), offsets_ms
         self._open: dict[tuple[int, int], bool] = {}
         self._entrances: dict[int, dict[int, list[Zone]]] = {}
         self._moments: dict[tuple[int, int], tuple[int, DayType]] = {}

@@ -24,7 +24,7 @@ from gateway.store.books import books
 from gateway.store.corrections import kept
 from gateway.store.coverage import gaps, watched_ms
 from gateway.store.day_sums import door_days, zone_days
-from gateway.store.events import AlarmFacts
+from gateway.store.events import KIND_THEN, AlarmFacts
 from gateway.store.exits import ZoneDay, kept_days
 from gateway.store.live import Today
 from gateway.store.memory import DAY_MS, FAR_MS, WRITTEN, Line, Memory, Plans, Zone
@@ -50,7 +50,8 @@ from gateway.windows import Span, business_date, day_of, local_hour
 # ruff: noqa: S608  statements are put together from parts of ours only
 # CROSS JOIN: zones first, so that the key of aggregates finds the span; the other way round scans the file
 AGGREGATES = (
-    "SELECT z.zone, z.kind, a.size_s, a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
+    f"SELECT z.zone, {KIND_THEN}, a.size_s,"
+    " a.start_ms, a.revision, a.ins, a.outs, a.passersby, a.sales, a.returns,"
     " a.amount AS amount_minor, a.watched_ms, a.base_ms, a.estimated_ins, a.estimated_outs, a.occupancy,"
     " a.occupancy_raw, a.flags, a.quality, a.lines, a.reason, a.closed_ms, a.calibration, a.cal_ins,"
     f" a.cal_outs, a.cal_passersby, a.cal_ins_ppm, a.cal_passersby_ppm, a.staff, {KNOWN_THEN},"
@@ -272,15 +273,8 @@ class Reader:
         """
         with self._reading() as con:
             memory = Memory(con)
-        grids = [grid for grid in memory.grids if (grid.base if size_s is None else grid.size_s == size_s)]
         return {
-            zone.zone: Kept(
-                zone.openings,
-                max(
-                    (min(memory.zone_through.get((zone.id, one.size_s), 0), one.to_ms) for one in grids),
-                    default=0,
-                ),
-            )
+            zone.zone: Kept(zone.openings, memory.closed_through(zone.id, size_s))
             for zone in memory.zones.values()
         }
 

@@ -20,7 +20,7 @@ def replace(con: sqlite3.Connection, memory: Memory, counter: str, now: Stamp) -
         head.epoch = f"replaced {now.boot} {now.mono_ms}"  # no device calls itself that: a swap
     memory.save_heads(heads)
     con.execute("DELETE FROM adopted WHERE counter=?", (counter,))
-    alarms.end(con, lines, now.wall_ms)
+    alarms.end(con, memory, lines, now)
     for table in ("detectors", "cells"):  # what is usual of the old device says nothing of the new one
         con.executemany(f"DELETE FROM {table} WHERE line_id=?", [(line,) for line in lines])  # noqa: S608
     return len(heads)

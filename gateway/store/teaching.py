@@ -38,12 +38,14 @@ def learnt_at(con: sqlite3.Connection, zone_id: int, at_ms: int) -> Learnt:
 
 def learn(con: sqlite3.Connection, memory: Memory, now: Stamp) -> int:
     """Teach zones whose business day is over, a few at a time; returns how many."""
-    taught = 0
+    taught, from_ms = 0, memory.moment_ms(now)
     for zone in memory.zones.values():
         if taught >= AT_ONCE:
             break
         if zone.active and _buys(zone):
-            taught += _learn(con, memory, zone, now)
+            taught += _learn(con, memory, zone, from_ms)
+    if taught:
+        memory.tell(from_ms)
     return taught
 
 
@@ -57,9 +59,8 @@ def _buys(zone: Zone) -> bool:
     return Role.ENTRANCE in roles and Role.TILL in roles
 
 
-def _learn(con: sqlite3.Connection, memory: Memory, zone: Zone, now: Stamp) -> bool:
-    size_s = memory.plan.size_s
-    through_ms = memory.zone_through.get((zone.id, size_s), 0)
+def _learn(con: sqlite3.Connection, memory: Memory, zone: Zone, from_ms: int) -> bool:
+    through_ms = memory.closed_through(zone.id)
     today_ms = day_of(through_ms, memory.plan.timezone, memory.plan.day_start_min)[0]
     if memory.taught.get(zone.id, 0) >= today_ms:
         return False
@@ -68,7 +69,7 @@ def _learn(con: sqlite3.Connection, memory: Memory, zone: Zone, now: Stamp) -> b
     memory.taught[zone.id] = today_ms
     if not days:
         return False
-    row = (zone.id, now.wall_ms, today_ms, teach(days).to_text())
+    row = (zone.id, from_ms, today_ms, teach(days).to_text())
     con.execute("INSERT OR REPLACE INTO learnt VALUES (?,?,?,?)", row)
     return True
 

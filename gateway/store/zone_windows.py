@@ -42,6 +42,7 @@ class ZoneWindows:
 
     def begin(self, now: Stamp, summary: ClosedSummary) -> None:
         self.now, self.summary = now, summary
+        self.closed_ms = self.memory.moment_ms(now)
 
     def day(self, at_ms: int) -> tuple[int, int]:
         plan = self.memory.plan
@@ -83,13 +84,13 @@ class ZoneWindows:
 
     def _on_roster(self, zone: Zone, size_s: int, start_ms: int) -> int:
         """Entries of staff in the window where no line tells them: the day's, spread over its open time."""
-        roster = self.memory.rosters.get(zone.zone)
-        if not roster:
+        opening = zone.openings.at(start_ms)
+        if not opening.staff_a_day:
             return 0
         plan, (low_ms, high_ms) = self.memory.plan, self.day(start_ms)
         weekday = business_date(low_ms, plan.timezone, plan.day_start_min).weekday()
-        opened = zone.openings.at(start_ms).spans(low_ms, high_ms)
-        return open_share(roster[weekday], opened, start_ms, start_ms + size_s * 1000)
+        opened = opening.spans(low_ms, high_ms)
+        return open_share(opening.staff_a_day[weekday], opened, start_ms, start_ms + size_s * 1000)
 
     def _verdict(self, zone: Zone, start_ms: int) -> bool | None:
         """Whether a day that is over was out of balance; None: it is not over."""
@@ -110,9 +111,9 @@ class ZoneWindows:
         reason: str,
     ) -> None:
         text = json.dumps(lines, separators=(",", ":"))
-        row = (zone.id, *key, version.version, *facts, *rest, text, reason, self.now.wall_ms)
+        row = (zone.id, *key, version.version, *facts, *rest, text, reason, self.closed_ms)
         self.con.execute(INSERT, row)
-        enqueue(self.con, zone.id, *key, self.now.wall_ms, reason)
+        enqueue(self.con, zone.id, *key, self.closed_ms, reason)
         self.summary.revisions[reason] = self.summary.revisions.get(reason, 0) + 1
 
     def _occupancy(

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 from aiohttp import web
 
 from gateway.errors import EntryConflict, EntryRefused, StoreError
-from gateway.model import EntryKind
+from gateway.model import MAX_MS, EntryKind
 from gateway.web import access
 from gateway.web.tables import parse_instant
 
@@ -136,9 +136,12 @@ def _survey(query: Mapping[str, str]) -> tuple[str, int | None, int | None]:
     bounds: list[int | None] = []
     for name in ("from", "to"):
         try:
-            bounds.append(parse_instant(query[name]) if name in query else None)
+            at_ms = parse_instant(query[name]) if name in query else None
         except ValueError:
             raise EntryRefused(f"{name}: expected an RFC 3339 time") from None
+        if at_ms is not None and not 0 <= at_ms < MAX_MS:
+            raise EntryRefused(f"{name}: out of range")
+        bounds.append(at_ms)
     return query.get("zone", ""), bounds[0], bounds[1]
 
 

@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 from gateway.calendars import BY
 from gateway.health import AlarmHealth, Health, to_json
 from gateway.metrics import exposition
+from gateway.model import MAX_MS
 from gateway.web import access, entering, page
 from gateway.web.entering import Entry
 from gateway.web.openapi import document
@@ -25,7 +26,6 @@ log = logging.getLogger("gateway.web")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_WINDOWS = 50_000  # in one history answer: 400 days of quarter hours
-MAX_MS = 253_402_300_800_000  # the year 10000
 MAX_DAYS = 400  # in one answer: as long as aggregates are kept
 FIRST_YEAR, LAST_YEAR = 1970, 9998
 DAY = timedelta(days=1)

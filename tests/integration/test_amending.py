@@ -135,6 +135,8 @@ async def test_a_refusal_names_the_key(running: Running, args: list[str], code: 
     [
         ({"line": 4}, "line: missing"),
         ({"from_ms": "now"}, "from_ms: "),
+        ({"from_ms": 1 << 70}, "from_ms: out of range"),
+        ({"from_ms": 10**18, "to_ms": 10**18 + 1}, "from_ms: out of range"),
         ({"ins": True}, "ins: "),
         ({"reason": None}, "reason: "),
     ],
@@ -177,6 +179,7 @@ async def test_a_calibration_is_put_in_force_listed_and_ended(running: Running) 
         (["--line", "door-n", "--side", "up", "--factor", "1.05", "--error", "0.01"], 2, "--side"),
         (["--line", "door-n", "--side", "in"], 2, "missing --factor, --error"),
         (["--end", "4"], 1, "version: there is no calibration 4"),
+        (["--end", str(1 << 70)], 1, "version: out of range"),
     ],
 )
 async def test_a_calibration_refused_names_the_key(

@@ -105,12 +105,36 @@ async def test_a_survey_of_nobody_is_unknown_and_not_nothing(desk: Desk) -> None
         ("taps", [], 422, "between 1 and"),
         ("taps", [{"id": "1"}] * 1001, 422, "between 1 and"),
         ("taps", 7, 422, "must be an object"),
+        (
+            "taps",
+            {"id": "1", "zone": "shop-05", "bag": True, "at": "1970-01-01T00:00:09Z"},
+            422,
+            "at: lies more than 31 days back",
+        ),
         ("tallies", {"id": "1", "line": "door", "ins": 3}, 422, "from: missing; to: missing"),
         (
             "campaigns",
             {"id": "1", "from": "2026-11-28", "to": "2026-11-01", "zones": ["shop-05"]},
             422,
             "after",
+        ),
+        (
+            "campaigns",
+            {"id": "1", "from": "2026-12-01", "to": "9999-12-31", "zones": ["shop-05"]},
+            422,
+            "to: must lie between 1970 and 2200",
+        ),
+        (
+            "campaigns",
+            {"id": "1", "from": "0001-01-01", "to": "0001-01-02", "zones": ["shop-05"]},
+            422,
+            "from: must lie between 1970 and 2200",
+        ),
+        (
+            "acceptances",
+            {"id": "1", "line": "door", "side": "in", "from": "9999-01-01"},
+            422,
+            "from: must lie between 1970 and 2200",
         ),
     ],
 )
@@ -190,6 +214,50 @@ async def test_what_the_tallies_say_is_accepted_and_calibrates_the_door(desk: De
     code, output = await desk.told("tally", "accept", "door", "--side", "in")
     assert (code, "as version 1" in output) == (0, True), output
     assert len((await desk.get("acceptances"))[1]["acceptances"]) == 2
+
+
+async def test_an_id_of_another_acceptance_puts_nothing_in_force(desk: Desk) -> None:
+    await tallied(desk)
+    acceptance = {"id": "a-1", "line": "door", "side": "in"}
+    assert (await desk.post("acceptances", acceptance))[0] == 201
+    for other in ({"side": "out"}, {"from": "2026-11-01T00:00:00Z"}):
+        status, problem = await desk.post("acceptances", {**acceptance, **other})
+        assert (status, "a-1" in problem["detail"]) == (409, True), other
+    assert len(desk.daemon.store.reader().calibrations()) == 1
+
+
+async def test_two_acceptances_at_once_are_one_version(desk: Desk) -> None:
+    await tallied(desk)
+    acceptance = {"id": "a-1", "line": "door", "side": "in"}
+    answers = await asyncio.gather(*(desk.post("acceptances", acceptance) for _ in range(4)))
+    assert sorted(status for status, _ in answers) == [200, 200, 200, 201]
+    assert len(desk.daemon.store.reader().calibrations()) == 1
+
+
+async def test_who_taps_while_nobody_knows_the_time_is_told_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tap has the time of its receipt: it would be kept in some other year."""
+    tap = {"id": "1", "zone": "shop-05", "bag": True}
+    monkeypatch.setattr(desk.daemon.clock, "trusted", lambda: False)
+    status, problem = await desk.post("taps", tap)
+    assert (status, "clock is not believed" in problem["detail"]) == (422, True)
+    monkeypatch.undo()
+    assert (await desk.post("taps", tap))[0] == 201
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "taps?zone=shop-05&from=99999999999999999999",
+        "taps?zone=shop-05&to=9999-12-31T23:59:59-12:00",
+        "growth?zone=shop-05&from=0001-01-01&to=0001-01-02",
+        "growth?zone=shop-05&from=9999-12-30&to=9999-12-31",
+    ],
+)
+async def test_times_no_clock_ever_shows_are_refused_by_name(desk: Desk, path: str) -> None:
+    status, problem = await desk.get(path)
+    assert (status, problem["detail"].split(":")[0] in ("from", "to")) == (422, True), problem
 
 
 async def test_too_few_tallies_are_not_accepted(desk: Desk) -> None:

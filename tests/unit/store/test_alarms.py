@@ -216,3 +216,16 @@ async def test_a_crowd_is_kept_and_shown_but_alarms_nobody(make_box: MakeBox) ->
     await tell(box, dead(kind=Kind.EVENT_HIGH, severity=Severity.INFO))
     assert await owed(box) == []
     assert [alarm.kind for alarm in known(box)] == ["event_high"]
+
+
+async def test_a_clock_set_back_before_a_change_of_timezone_changes_no_alarm_that_was_sent(
+    make_box: MakeBox,
+) -> None:
+    box = await make_box(upstreams=WANTING)
+    box.pass_ms(HOUR)
+    await tell(box, dead())
+    [raised] = await owed(box)
+    box.wall -= 30 * MINUTE
+    box.grid = replace(box.grid, timezone="Asia/Kolkata")
+    await box.configure()
+    assert [event.body for event in await owed(box)] == [raised.body]

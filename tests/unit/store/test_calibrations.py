@@ -280,6 +280,7 @@ async def test_restating_goes_on_after_a_kill_and_holds_back_pruning(make_box: M
         ({"side": "passes"}, "side: door does not count passes, it counts in, out"),
         ({"line": "gate"}, "line: no line gate"),
         ({"source": "x" * 501}, "source: "),
+        ({"from_ms": T0 * 1000}, "from: lies more than a year ahead"),
     ],
 )
 async def test_what_cannot_be_true_is_refused_by_name(box: Box, change: dict[str, Any], words: str) -> None:
@@ -295,6 +296,8 @@ async def test_ending_what_is_not_there_or_before_it_began_is_refused(box: Box) 
     await box.store.calibrate(ins(from_ms=T0 + DAY), box.now())
     with pytest.raises(EntryRefused, match="to: calibration 1 begins at"):
         await box.store.end_calibration(1, "", box.now(), T0)
+    with pytest.raises(EntryRefused, match="to: lies more than a year ahead"):
+        await box.store.end_calibration(1, "", box.now(), T0 * 1000)
     assert (await box.store.end_calibration(1, "", box.now())).to_ms == T0 + DAY
 
 

@@ -214,3 +214,20 @@ async def test_today_is_not_all_that_ever_was_when_the_clock_has_gone_back(make_
     [gone_back] = reader.live(5_000)
     reader.close_file()
     assert gone_back == now
+
+
+async def test_a_size_that_begins_tomorrow_does_not_turn_today_into_tomorrow(make_box: MakeBox) -> None:
+    """Live figures stood at nothing until midnight, and the evening was missing in reports before it was."""
+    box = await make_box()
+    box.at(T0 + 20 * MINUTE)
+    await box.delta(T0, T0 + MINUTE, 5)
+    await box.close()
+    box.grid = Grid(size_s=3600)
+    await box.configure()
+    box.at(T0 + 40 * MINUTE)
+    await box.delta(T0 + 35 * MINUTE, T0 + 36 * MINUTE, 4)
+    reader = box.store.reader()
+    [zone] = reader.live(box.wall)
+    kept = reader.kept()["shop"].through_ms
+    reader.close_file()
+    assert (zone.ins, zone.day_start_ms, kept) == (9, T0 // DAY * DAY, T0 + Q)

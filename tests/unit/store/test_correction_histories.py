@@ -64,6 +64,7 @@ class Corrected(History):
     def __init__(self, box: Box) -> None:
         super().__init__(box)
         self.said: list[Said] = []
+        self.final: dict[int, int] = {}  # start of a frozen window → its revision
 
     async def deliver(self, start: int, end: int, ins: int) -> None:
         """As in any history, with nine out of ten going out again."""
@@ -104,6 +105,12 @@ class Corrected(History):
         self.box.pass_ms(DAY - 2 * 60 * MINUTE + minutes * MINUTE)
         await self.box.close()
         await self.box.store.prune(self.box.now())
+        frozen = self.box.store._memory.frozen_ms
+        self.final |= {start: last for start, last in self.revisions() if start < frozen}
+
+    def revisions(self) -> list[tuple[int, int]]:
+        statement = "SELECT start_ms, max(revision) FROM zone_aggregates GROUP BY start_ms"
+        return self.box.store._con.execute(statement).fetchall()
 
     def expected(self, low: int, high: int) -> tuple[int, ...]:
         """(ins, outs) of a window: what was counted where nobody said otherwise, and what was said."""
@@ -127,6 +134,7 @@ class Corrected(History):
         self.box.balanced()
         for (_zone, _size, start), (_, _, data) in self.box.office.items():
             assert (data["ins"], data["outs"]) == self.expected(start, start + SIZE), start
+        assert all(last == self.final.get(start, last) for start, last in self.revisions())
         self.days_end_empty()
         for column in ("ins", "outs"):
             ledger = self.box.ledger(column)
@@ -134,11 +142,12 @@ class Corrected(History):
             assert ledger["counted"] + ledger.get("corrected", 0) == self.box.delivered(column)
 
     def days_end_empty(self) -> None:
-        """Occupancy of every day that is over: exits weighted so that nobody stays, or flagged."""
+        """Occupancy of every day that is over and not yet frozen: nobody stays, or it is flagged."""
         windows = sorted((start, data) for (_, _, start), (_, _, data) in self.box.office.items())
-        through = self.box.store._memory.zone_through[1, 900]
+        memory = self.box.store._memory
+        through = memory.zone_through[1, 900]
         for day, found in groupby(windows, key=lambda window: window[0] // DAY):
-            if (day + 1) * DAY > through:
+            if (day + 1) * DAY > through or day * DAY < memory.frozen_ms:
                 continue
             rows: list[Any] = [data for _, data in found]
             ins, outs = sum(row["ins"] for row in rows), sum(row["outs"] for row in rows)

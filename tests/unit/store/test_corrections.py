@@ -356,3 +356,11 @@ async def test_a_buffer_of_before_learns_its_sides(tmp_path: Path) -> None:
     store = await Store.open(tmp_path, now=Stamp("boot", 1, T0))
     assert [store._memory.by_id[line].sides for line in (1, 2, 3)] == [3, 4, 0]
     await store.aclose()
+
+
+async def test_the_same_again_under_the_full_name_of_its_line_is_the_same(box: Box) -> None:
+    await counted(box)
+    made = await box.store.correct(entered(line="door/main"), box.now())
+    assert made.line == "door"
+    assert await box.store.correct(entered(line="door/main"), box.now()) == made
+    assert await box.store.correct(entered(), box.now()) == made

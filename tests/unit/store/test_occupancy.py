@@ -6,6 +6,7 @@ Oracles O2 and O2c: two small days worked out by hand and with scipy beside the 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -311,3 +312,44 @@ async def test_the_history_shows_what_was_known_when(make_box: MakeBox) -> None:
     assert told("residual") == [None, None, None, None, 0, 0]
     second = [shown(box, FIRST + QUARTER, "occupancy", 1, at)[0] for at in known]
     assert (second[0], second[-1]) == (14, 15), "22 in, 20 out: each exit counts 1.1"
+
+
+async def test_a_day_cut_by_another_timezone_and_size_holds_nothing_back_for_ever(make_box: MakeBox) -> None:
+    """Midnight is now another hour, and no window of the old size will ever be closed up to it."""
+    box = await make_box()
+    box.at(FIRST + HOUR)
+    await box.close()
+    box.grid = replace(box.grid, size_s=3600)
+    await box.configure()
+    box.at(FIRST + DAY + HOUR)
+    await box.close()
+    box.grid = replace(box.grid, timezone="Europe/Oslo")
+    await box.configure()
+    await box.delta(FIRST + DAY - 10 * MINUTE, FIRST + DAY - 9 * MINUTE, 5, 4)
+    box.pass_ms(2 * DAY)
+    await box.close()
+    assert box.store._con.execute("SELECT count(*) FROM drift").fetchone() == (0,)
+    box.balanced()
+
+
+async def test_what_a_day_left_inside_is_shown_though_no_window_of_it_was_restated(make_box: MakeBox) -> None:
+    """Its exits are dead, as the day before; a reading was replaced and replaced back: nothing differs."""
+    box = await make_box()
+    await day(box, FIRST, [(7, 0)])
+    start = FIRST + DAY
+    for quarter in range(96):
+        low = start + quarter * QUARTER
+        box.at(low + QUARTER)
+        await box.delta(low, low + QUARTER, 0 if quarter else 4, 0)
+    await box.close()
+    box.at(start + DAY + 19 * MINUTE)
+    for ins in (5, 4):
+        await box.delta(start, start + QUARTER, ins, 0)
+    await box.close()
+    reader = box.store.reader()
+    [before] = reader.live(box.wall)
+    box.pass_ms(5_000)
+    assert await box.close() == 0
+    [after] = reader.live(box.wall)
+    reader.close_file()
+    assert (before.residual, after.residual) == (7, 4)

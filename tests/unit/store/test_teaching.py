@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from gateway.learning import NOTHING, Learnt
 from gateway.model import Crossings, LineRule, Member, Role, Transactions, ZoneSpec
 from gateway.store import Grid
+from gateway.store.memory import FAR_MS
 from gateway.store.teaching import learnt_at
 from gateway.windows import Hours
 from tests.unit.store.conftest import DOOR, HOUR, T0, Box
@@ -85,7 +87,7 @@ async def test_a_closed_day_teaches_the_next(make_box: MakeBox) -> None:
 def known(box: Box, at: int | None = None) -> Learnt:
     con = sqlite3.connect(box.path / "buffer.db")
     try:
-        return learnt_at(con, 1, box.wall if at is None else at)
+        return learnt_at(con, 1, FAR_MS if at is None else at)
     finally:
         con.close()
 
@@ -122,3 +124,13 @@ async def test_a_zone_without_tills_learns_nothing(make_box: MakeBox) -> None:
     box = await make_box(rules=[DOOR, TILL], zones=[ZoneSpec("shop", "store", MEMBERS[:1])], grid=ALWAYS)
     await busy_day(box, 0)
     assert known(box) == NOTHING
+
+
+async def test_the_day_on_which_another_size_was_chosen_teaches_too(make_box: MakeBox) -> None:
+    zone = ZoneSpec("shop", "store", MEMBERS[:1] + MEMBERS[2:])
+    box = await make_box(rules=[DOOR, TILL], zones=[zone], grid=ALWAYS, hours={"shop": OPEN})
+    await busy_day(box, 0)
+    box.grid = replace(ALWAYS, size_s=3600)
+    await box.configure()
+    await busy_day(box, 1)
+    assert (known(box).days, known(box).dwell.why) == (2, "too_coarse"), "who comes leaves within a window"
