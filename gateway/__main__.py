@@ -9,6 +9,7 @@ import click
 from gateway import __version__
 
 COMMANDS = {
+    "alarms": ("gateway.commands.alarms", "What looked wrong with lines; believe those that counted right."),
     "audit": ("gateway.commands.audit", "The books: exit 1 if they do not balance."),
     "breaks": (
         "gateway.commands.breaks",

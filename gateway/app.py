@@ -195,6 +195,13 @@ def _offer(control: ControlServer, store: Store, pumps: Sequence[Pump], roster: 
     async def dismiss(args: Mapping[str, Any]) -> int:
         return await store.dismiss_breaks(str(args.get("line")), clock.stamp())
 
+    async def believe(args: Mapping[str, Any]) -> str:
+        number = args.get("alarm")
+        line = await store.believe_alarm(number if isinstance(number, int) else 0, clock.stamp())
+        log.info("alarm %s of %s: believed by %s", number, line, args.get("by") or "?")
+        return line
+
+    control.register("believe", believe)
     control.register("dismiss", dismiss)
     control.register("replace-counter", replace_counter)
     control.register("release", release)

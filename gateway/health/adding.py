@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from gateway.health.buffer import Buffer
 from gateway.health.history import Place
 from gateway.health.stretches import Report, Spans
-from gateway.quality.nouns import Kind
 from gateway.reports.gaps import LOOK_BACK_WEEKS, Cell, Door, Doors, Usual, usual
 from gateway.windows import Span, day_bounds, minute_of
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 CHUNK_MS = 86_400_000  # a day at a time: memory stays flat however long the span
 REMEMBERED_DAYS = 512  # usual days of zones; several days are judged by the same
 MALL = "mall"
-FAULTS = frozenset({Kind.DEAD, Kind.STUCK})  # whose counts are none
 FAR_MS = 1 << 62  # an alarm that has not ended
 Rows = Iterator[Mapping[str, Any]]
 
@@ -92,17 +90,17 @@ def added_up(config: Config, reader: Buffer, asked: Asked) -> Rows:
 def undecided(reader: Buffer, span: Span) -> dict[str, list[Span]]:
     """When a line was stuck or dead, in the report's time and in that of the days it is judged by.
 
-    Who has corrected all of it has decided.
+    Who has corrected all of it, or believes the line, has decided.
     """
     low_ms = span[0] - LOOK_BACK_WEEKS * 7 * CHUNK_MS
     told = [one for one in reader.corrections() if one.undone_ms is None]
     found: dict[str, list[Span]] = {}
-    for alarm in reader.alarms_between(low_ms, span[1]):
+    for alarm in reader.doubted(low_ms, span[1]):
         end_ms = FAR_MS if alarm.until_ms is None else alarm.until_ms
         decided = any(
             one.line == alarm.ref and one.start_ms <= alarm.since_ms and end_ms <= one.end_ms for one in told
         )
-        if alarm.kind in FAULTS and not decided:
+        if not decided:
             found.setdefault(alarm.ref, []).append((alarm.since_ms, end_ms))
     return found
 

@@ -202,6 +202,10 @@ class Store:
         """What was entered no longer counts; it stays to be seen. Raises EntryRefused."""
         return await self._write(lambda: entries.withdraw(self._con, kind, id_, now_ms))
 
+    async def believe_alarm(self, alarm: int, now: Stamp) -> str:
+        """What a line counted while that alarm was raised is right; gives the line. Raises StoreError."""
+        return await self._write(lambda: alarms.believe(self._con, alarm, now.wall_ms))
+
     async def dismiss_breaks(self, line: str, now: Stamp) -> int:
         """The line may be compared with its past again; returns how many breaks it had. Raises StoreError."""
         return await self._write(lambda: alarms.dismiss(self._con, self._memory, line, now.wall_ms))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from gateway.errors import StoreError
 from gateway.model import Stamp
-from gateway.quality import Alarm, Break
+from gateway.quality import Alarm, Break, Kind
 from gateway.store.events import ALARM_FACTS, AlarmFacts, line_ref
 from gateway.store.memory import DAY_MS, Memory
 from gateway.store.plan import UpstreamPlan
@@ -108,6 +108,27 @@ def end(con: sqlite3.Connection, memory: Memory, line_ids: Iterable[int], now: S
     for id_, revision, severity, since_ms, *rest in rows:
         _revise(con, id_, revision + 1, (severity, max(now.wall_ms, since_ms), *rest), now_ms)
         memory.tell(now_ms)
+
+
+def doubted(con: sqlite3.Connection, from_ms: int, to_ms: int) -> list[AlarmFacts]:
+    """Of `alarms_between` those whose counts are not believed, and were not said to be right since."""
+    rows = con.execute(
+        f"{CURRENT} WHERE a.believed_ms IS NULL AND a.kind IN (?,?) AND a.since_ms<?"
+        " AND (a.until_ms IS NULL OR a.until_ms>=?) ORDER BY a.since_ms, a.id",
+        (Kind.DEAD, Kind.STUCK, to_ms, from_ms),
+    )
+    return [AlarmFacts(*row) for row in rows]
+
+
+def believe(con: sqlite3.Connection, alarm: int, now_ms: int) -> str:
+    """What was counted while it was raised is right after all; gives the line. Raises StoreError."""
+    row = con.execute(
+        "UPDATE alarms SET believed_ms=coalesce(believed_ms, ?) WHERE id=? RETURNING line_id", (now_ms, alarm)
+    ).fetchone()
+    if row is None:
+        raise StoreError(f"there is no alarm {alarm}: `counter-gateway alarms` lists them")
+    counter, line = con.execute("SELECT counter, line FROM lines WHERE id=?", row).fetchone()
+    return line_ref(counter, line)
 
 
 def breaks_between(con: sqlite3.Connection, from_ms: int, to_ms: int) -> list[Break]:

@@ -227,6 +227,11 @@ ALTER TABLE zone_versions ADD COLUMN kind TEXT NOT NULL DEFAULT '';
 UPDATE zone_versions SET kind=(SELECT kind FROM zones WHERE id=zone_id) WHERE members<>'null';
 """
 
+# somebody has looked: what the line counted while the alarm was raised was right
+BELIEVED = """
+ALTER TABLE alarms ADD COLUMN believed_ms INTEGER;
+"""
+
 MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("first", FIRST),
     ("second", SECOND),
@@ -238,4 +243,5 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("occupancy", OCCUPANCY),
     ("quality", QUALITY),
     ("told", TOLD),
+    ("believed", BELIEVED),
 )

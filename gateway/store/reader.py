@@ -18,7 +18,7 @@ from gateway.measures.calibrated import Calibrated
 from gateway.model import Entry, EntryKind, Interval, TimeQuality
 from gateway.quality import Break
 from gateway.store import calibrating, entries, outbox
-from gateway.store.alarms import alarms_between, breaks_between, open_alarms
+from gateway.store.alarms import alarms_between, breaks_between, doubted, open_alarms
 from gateway.store.batch import REPLACED
 from gateway.store.books import books
 from gateway.store.corrections import kept
@@ -197,6 +197,11 @@ class Reader:
         """What was wrong with a line at any time of `[from, to)`, oldest first."""
         with self._reading() as con:
             return alarms_between(con, from_ms, to_ms)
+
+    def doubted(self, from_ms: int, to_ms: int) -> list[AlarmFacts]:
+        """When a line was stuck or dead in `[from, to)`, and nobody has said that it counted right."""
+        with self._reading() as con:
+            return doubted(con, from_ms, to_ms)
 
     def breaks(self, from_ms: int, to_ms: int) -> list[Break]:
         """Where in `[from, to)` a line began to count at another level: it is not comparable across these."""

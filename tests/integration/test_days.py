@@ -16,8 +16,9 @@ from click.testing import CliRunner
 
 from gateway import config
 from gateway.amendments import Correction
-from gateway.commands import export
+from gateway.commands import alarms, export
 from gateway.config import Config
+from gateway.errors import StoreError
 from gateway.health import HealthSource
 from gateway.health.adding import Asked, added_up
 from gateway.model import (
@@ -257,14 +258,13 @@ class Doubted:
         self._reader, self._corrections = reader, list(corrections)
         span = (ms("2026-11-26T14:00+01:00"), ms("2026-11-26T15:20+01:00"))
         self._alarms = [
-            AlarmFacts(1, 1, "north", "main", kind, "fault", *span, "power", "{}", "[]", span[1])
-            for kind in ("dead", "event_high")
+            AlarmFacts(1, 1, "north", "main", "dead", "fault", *span, "power", "{}", "[]", span[1])
         ]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reader, name)
 
-    def alarms_between(self, _from_ms: int, _to_ms: int) -> list[AlarmFacts]:
+    def doubted(self, _from_ms: int, _to_ms: int) -> list[AlarmFacts]:
         return self._alarms
 
     def corrections(self) -> list[Correction]:
@@ -283,6 +283,29 @@ async def test_what_an_alarm_doubts_is_not_watched_until_somebody_says_what_cros
         doubted = Doubted(centre.reader, Correction("c", "north", **correction))
         [day] = added_up(centre.config, doubted, asked)
         assert (day["why"] == "undecided_fault") is not decided
+
+
+async def test_an_alarm_that_is_believed_doubts_no_longer(centre: Centre) -> None:
+    """Every hour counts the same here, which looks stuck."""
+    await lived(centre)
+    thursday = (ms("2026-11-26T00:00+01:00"), ms("2026-11-27T00:00+01:00"))
+    asked = Asked("day", thursday, ("mall",))
+    assert next(iter(added_up(centre.config, centre.reader, asked)))["why"] == "undecided_fault"
+    stuck = centre.reader.doubted(0, thursday[1])
+    assert {one.ref for one in stuck} == set(DOORS)
+    for one in stuck:
+        assert await centre.store.believe_alarm(one.id, centre.now()) == one.ref
+    assert await centre.store.believe_alarm(stuck[0].id, centre.now()) == stuck[0].ref, "twice is once"
+    assert centre.reader.doubted(0, thursday[1]) == []
+    [day] = added_up(centre.config, centre.reader, asked)
+    assert (day["completeness"], day["tier"]) == (1.0, "measured")
+    with pytest.raises(StoreError, match="no alarm 4711"):
+        await centre.store.believe_alarm(4711, centre.now())
+    shown = CliRunner().invoke(
+        alarms.command, ["-c", str(centre.folder / "gateway.toml"), "--from", "2026-10-01"]
+    )
+    assert (shown.exit_code, "not believed" in shown.output) == (0, False)
+    assert shown.output.count("stuck") >= len(stuck)
 
 
 async def test_windows_that_are_gone_are_imputed_for_each_door(centre: Centre) -> None:

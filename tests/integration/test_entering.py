@@ -341,3 +341,9 @@ async def test_campaigns_by_command_file_and_http(desk: Desk, tmp_path: Path) ->
     assert "withdrawn" in output
     code, output = await desk.told(*base, "--zone", "shop-50")
     assert (code, "mean shop-05" in output) == (1, True), output
+
+
+async def test_an_alarm_that_never_was_cannot_be_believed(desk: Desk) -> None:
+    code, output = await desk.told("alarms", "--believe", "4711")
+    assert (code, "there is no alarm 4711" in output) == (1, True), output
+    assert await desk.told("alarms") == (0, "nothing looked wrong\n")
