@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,11 +152,11 @@ async def test_what_was_asked_for_is_not_remembered_without_end() -> None:
     assert len(backfill._asked) == MAX_ASKED
 
 
-async def bought(token_s: float, at_s: list[float]) -> list[str]:
+async def bought(key: Path, token_s: float, at_s: list[float]) -> list[str]:
     """Under which token the requests at these seconds go out."""
     loop, words = asyncio.get_running_loop(), ["first", "second", "third"]
     settings = PullOptions(
-        url="https://portal", auth="token", client_id="1", key_file="/dev/null", token_s=token_s
+        url="https://portal", auth="token", client_id="1", key_file=str(key), token_s=token_s
     )
     login, heard = Login(settings), []
 
@@ -169,8 +170,9 @@ async def bought(token_s: float, at_s: list[float]) -> list[str]:
     return heard
 
 
-def test_a_token_serves_until_shortly_before_its_end() -> None:
-    heard = run_virtually(bought(600, [0, 1, 539, 541, 1079, 1082]))
+def test_a_token_serves_until_shortly_before_its_end(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("s3cret\n")
+    heard = run_virtually(bought(tmp_path / "key", 600, [0, 1, 539, 541, 1079, 1082]))
     assert heard == ["first", "first", "first", "second", "second", "third"]
 
 
