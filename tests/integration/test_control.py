@@ -252,8 +252,8 @@ async def test_who_asks_is_what_the_kernel_says(tmp_path: Path) -> None:
     async with ControlServer(tmp_path, FakeHealth(), FakeIngest()) as server:
         server.register("who", who)
         assert await asked(tmp_path, "who", {"by": "somebody else"}) == [me]
-        named = f"anna ({me})" if os.geteuid() == 0 else me
-        assert await asked(tmp_path, "who", {"for": "anna"}) == [named]
+        named = f"operator ({me})" if os.geteuid() == 0 else me
+        assert await asked(tmp_path, "who", {"for": "operator"}) == [named]
 
 
 @pytest.mark.parametrize(

@@ -147,8 +147,8 @@ async def test_an_ended_calibration_leaves_raw_figures_not_an_older_factor(box: 
     await counted(box)
     await box.store.calibrate(ins(1.1, T0), box.now())
     await box.store.calibrate(ins(1.2, T0 + QUARTER), box.now())
-    ended = await box.store.end_calibration(2, "anna", box.now(), T0 + 3 * QUARTER)
-    assert (ended.to_ms, ended.ended_by, ended.ended_ms) == (T0 + 3 * QUARTER, "anna", box.wall)
+    ended = await box.store.end_calibration(2, "operator", box.now(), T0 + 3 * QUARTER)
+    assert (ended.to_ms, ended.ended_by, ended.ended_ms) == (T0 + 3 * QUARTER, "operator", box.wall)
     await settled(box)
     assert shown(box) == [5.5, 6, 6, None]
     assert await box.store.end_calibration(2, "berit", box.now()) == ended
@@ -160,7 +160,7 @@ async def test_one_that_ends_where_it_began_never_held(box: Box) -> None:
     await counted(box)
     await box.store.calibrate(ins(1.1, T0), box.now())
     await box.store.calibrate(ins(1.2, T0 + QUARTER), box.now())
-    await box.store.end_calibration(2, "anna", box.now(), T0 + QUARTER)
+    await box.store.end_calibration(2, "operator", box.now(), T0 + QUARTER)
     await settled(box)
     assert shown(box) == [5.5] * 4
     reader = box.store.reader()

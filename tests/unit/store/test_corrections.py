@@ -64,8 +64,8 @@ async def settled(box: Box, minutes: int = 20) -> None:
 
 async def test_what_is_entered_is_what_crossed(box: Box) -> None:
     await counted(box)
-    made = await box.store.correct(entered(ins=41, outs=5, by="anna"), box.now())
-    assert (made.made_ms, made.by, made.undone_ms) == (box.wall, "anna", None)
+    made = await box.store.correct(entered(ins=41, outs=5, by="operator"), box.now())
+    assert (made.made_ms, made.by, made.undone_ms) == (box.wall, "operator", None)
     box.balanced()  # while its windows are dirty
     await settled(box)
     assert windows(box)[:4] == [10, 10, 10, 11]
@@ -250,7 +250,7 @@ async def test_it_holds_through_a_kill(box: Box) -> None:
 
 async def test_the_same_again_is_the_same_correction(box: Box) -> None:
     await counted(box)
-    made = await box.store.correct(entered(by="anna"), box.now())
+    made = await box.store.correct(entered(by="operator"), box.now())
     box.pass_ms(MINUTE)
     assert await box.store.correct(entered(by="berit"), box.now()) == made
     with pytest.raises(EntryConflict, match="id: c1"):
