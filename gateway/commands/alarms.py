@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from gateway.commands import config_option, load_or_exit
+from gateway.commands.entering import fail, send
 from gateway.commands.export import instant
 
 if TYPE_CHECKING:
@@ -30,20 +29,17 @@ def command(config_path: Path, from_ms: int | None, alarm: int | None, as_json: 
     While a line was `stuck` or `dead` its counts are not believed: reports take that time as not watched,
     until it is corrected (`correct`) or the running daemon is told to believe it.
     """
-    from gateway.control import ask
     from gateway.errors import GatewayError
 
     config = load_or_exit(config_path)
+    if alarm is not None:
+        line = send(config, "believe", {"alarm": alarm})
+        click.echo(f"alarm {alarm}: what {line} counted then is believed")
+        return
     try:
-        if alarm is None:
-            _show(config, from_ms, as_json)
-        else:
-            told = {"alarm": alarm, "for": os.environ.get("SUDO_USER")}
-            [line] = ask(config.gateway.data_dir, "believe", told)
-            click.echo(f"alarm {alarm}: what {line} counted then is believed")
+        _show(config, from_ms, as_json)
     except GatewayError as error:
-        click.echo(f"counter-gateway: {error}", err=True)
-        sys.exit(1)
+        fail(error)
 
 
 def _show(config: Config, from_ms: int | None, as_json: bool) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.commands import config_option, load_or_exit
+from gateway.commands.entering import kept, send, tell
 from gateway.commands.instants import at_site, typed
 
 if TYPE_CHECKING:
@@ -45,38 +43,20 @@ def command(config_path: Path, listed: bool, as_json: bool, **given: Any) -> Non
     A factor that holds since an earlier moment restates the windows from then on. Needs the daemon, --list
     does not.
     """
-    from gateway.errors import GatewayError
-    from gateway.health import to_json
-
     missing = [f"--{name}" for name in NEEDED if given[name] is None]
     if not listed and given["version"] is None and missing:
         raise click.UsageError(f"missing {', '.join(missing)}")
     config = load_or_exit(config_path)
-    try:
-        found = map(to_json, _kept(config)) if listed else [_ask(config, given)]
-        for row in found:
-            click.echo(json.dumps(row, ensure_ascii=False) if as_json else words(row))
-    except GatewayError as error:
-        click.echo(f"counter-gateway: {error}", err=True)
-        sys.exit(1)
+    rows = kept(config, lambda buffer: buffer.calibrations()) if listed else [_send(config, given)]
+    tell(rows if as_json else map(words, rows))
 
 
-def _kept(config: Config) -> list[Any]:
-    from gateway.store import Reader
-
-    return list(Reader(config.gateway.data_dir).calibrations())
-
-
-def _ask(config: Config, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    from gateway.control import ask
-
+def _send(config: Config, given: Mapping[str, Any]) -> Any:
     ending = given["version"] is not None
     names = ("version", "to_ms") if ending else (*NEEDED, "from_ms", "source")
-    args = {name: given[name] for name in names} | {"for": os.environ.get("SUDO_USER")}
+    args = {name: given[name] for name in names}
     args |= {name: at_site(config, given[name]) for name in ("from_ms", "to_ms") if name in names}
-    [row] = ask(config.gateway.data_dir, "end-calibration" if ending else "calibrate", args)
-    answer: Mapping[str, Any] = row
-    return answer
+    return send(config, "end-calibration" if ending else "calibrate", args)
 
 
 def words(row: Mapping[str, Any]) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from gateway.commands import config_option, load_or_exit
-from gateway.commands.entering import enter, fail, findings, own_id, tell, withdraw
+from gateway.commands import config_option, entering
+from gateway.commands.entering import enter, fail, own_id, withdraw
 
 
 @click.group()
@@ -72,21 +72,16 @@ def _plain(value: Any) -> Any:
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def list_(config_path: Path, as_json: bool) -> None:
     """Every campaign that was entered."""
-    from gateway.errors import GatewayError
+    entering.report(config_path, lambda found: found.campaigns(), listing, as_json=as_json)
 
-    config = load_or_exit(config_path)
-    try:
-        told = findings(config).campaigns()
-    except GatewayError as error:
-        fail(error)
-    if as_json:
-        tell(told)
-        return
+
+def listing(told: Mapping[str, Any]) -> Iterator[str]:
+    """Every campaign and its purpose, for people."""
     for one in told["campaigns"]:
         gone = ", withdrawn" if "withdrawn" in one else ""
-        click.echo(f"{one['id']}: {one['from']} to {one['to']}, {', '.join(one['zones'])}{gone}")
+        yield f"{one['id']}: {one['from']} to {one['to']}, {', '.join(one['zones'])}{gone}"
         if one["purpose"]:
-            click.echo(f"    {one['purpose']}")
+            yield f"    {one['purpose']}"
 
 
 @command.command()
@@ -103,17 +98,7 @@ def remove(config_path: Path, id_: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def report(config_path: Path, id_: str, as_json: bool) -> None:
     """Does campaign ID show? "cannot tell" is an answer, and says how large an effect would have shown."""
-    from gateway.errors import GatewayError
-
-    config = load_or_exit(config_path)
-    try:
-        told = findings(config).report(id_)
-    except GatewayError as error:
-        fail(error)
-    if as_json:
-        tell(told)
-    else:
-        click.echo("\n".join(in_words(told)))
+    entering.report(config_path, lambda found: found.report(id_), in_words, as_json=as_json)
 
 
 WHY = {

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from gateway.commands import config_option, load_or_exit
-from gateway.commands.entering import fail, findings, tell
+from gateway.commands import config_option
+from gateway.commands.entering import report
 
 
 @click.command()
@@ -23,17 +23,7 @@ def command(config_path: Path, zone: str, first: str, last: str, as_json: bool) 
 
     Only doors that were open, watched for 95 % and the same counter in both periods are compared.
     """
-    from gateway.errors import GatewayError
-
-    config = load_or_exit(config_path)
-    try:
-        told = findings(config).growth(zone, first, last)
-    except GatewayError as error:
-        fail(error)
-    if as_json:
-        tell(told)
-    else:
-        click.echo("\n".join(in_words(told)))
+    report(config_path, lambda found: found.growth(zone, first, last), in_words, as_json=as_json)
 
 
 def in_words(told: Mapping[str, Any]) -> Iterator[str]:

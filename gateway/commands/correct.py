@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +10,7 @@ from uuid import uuid4
 import click
 
 from gateway.commands import config_option, load_or_exit
+from gateway.commands.entering import kept, send, tell
 from gateway.commands.instants import at_site, typed
 
 if TYPE_CHECKING:
@@ -41,19 +39,11 @@ def command(config_path: Path, listed: bool, as_json: bool, **given: Any) -> Non
 
     Windows that it touches are restated and flagged `corrected`. Needs the daemon, --list does not.
     """
-    from gateway.errors import GatewayError
-    from gateway.health import to_json
-
     if not listed and not given["undo"] and (missing := _missing(given)):
         raise click.UsageError(f"missing {missing}")
     config = load_or_exit(config_path)
-    try:
-        found = map(to_json, _kept(config)) if listed else [_ask(config, given)]
-        for row in found:
-            click.echo(json.dumps(row, ensure_ascii=False) if as_json else words(row))
-    except GatewayError as error:
-        click.echo(f"counter-gateway: {error}", err=True)
-        sys.exit(1)
+    rows = kept(config, lambda buffer: buffer.corrections()) if listed else [_send(config, given)]
+    tell(rows if as_json else map(words, rows))
 
 
 def _missing(given: Mapping[str, Any]) -> str:
@@ -61,27 +51,13 @@ def _missing(given: Mapping[str, Any]) -> str:
     return ", ".join(option for option, name in needed.items() if given[name] is None)
 
 
-def _kept(config: Config) -> list[Any]:
-    from gateway.store import Reader
-
-    return list(Reader(config.gateway.data_dir).corrections())
-
-
-def _ask(config: Config, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    from gateway.control import ask
-
-    whom = {"for": os.environ.get("SUDO_USER")}
+def _send(config: Config, given: Mapping[str, Any]) -> Any:
     if given["undo"]:
-        args = {"id": given["undo"], "reason": given["reason"], **whom}
-        [row] = ask(config.gateway.data_dir, "undo-correction", args)
-    else:
-        names = ("line", "from_ms", "to_ms", *SIDES, "reason")
-        span = {name: at_site(config, given[name]) for name in ("from_ms", "to_ms")}
-        args = {name: given[name] for name in names} | span
-        args |= {"id": given["id_"] or uuid4().hex[:12], **whom}
-        [row] = ask(config.gateway.data_dir, "correct", args)
-    answer: Mapping[str, Any] = row
-    return answer
+        return send(config, "undo-correction", {"id": given["undo"], "reason": given["reason"]})
+    names = ("line", "from_ms", "to_ms", *SIDES, "reason")
+    span = {name: at_site(config, given[name]) for name in ("from_ms", "to_ms")}
+    args = {name: given[name] for name in names} | span
+    return send(config, "correct", args | {"id": given["id_"] or uuid4().hex[:12]})
 
 
 def words(row: Mapping[str, Any]) -> str:

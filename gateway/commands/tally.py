@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from gateway.commands import config_option, load_or_exit
-from gateway.commands.entering import enter, fail, findings, own_id, send, tell, withdraw
+from gateway.commands import config_option, entering, load_or_exit
+from gateway.commands.entering import enter, fail, own_id, send, withdraw
 
 SIDES = ("ins", "outs", "passes")
 
@@ -100,7 +100,7 @@ def remove(config_path: Path, id_: str) -> None:
 def accept(config_path: Path, line: str, side: str, start: str | None, id_: str) -> None:
     """Put the factor that the tallies of LINE give in force. Needs the daemon."""
     body = {"id": id_, "line": line, "side": side, "from": start}
-    kept = send(config_path, "accept", body)
+    kept = send(load_or_exit(config_path), "accept", body)
     factor, since = f"{kept['factor']:.4f}", kept["from"]
     click.echo(f"{line} {side} × {factor} from {since} on, as version {kept['version']}")
 
@@ -111,21 +111,15 @@ def accept(config_path: Path, line: str, side: str, start: str | None, id_: str)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def report(config_path: Path, line: str, as_json: bool) -> None:
     """Each tally of LINE beside what its counter counted, and the factor that would make them equal."""
-    from gateway.errors import GatewayError
+    entering.report(config_path, lambda found: found.tallies(line), in_words, as_json=as_json)
 
-    config = load_or_exit(config_path)
-    try:
-        told = findings(config).tallies(line)
-    except GatewayError as error:
-        fail(error)
-    if as_json:
-        tell(told)
-        return
-    for row in told["tallies"]:
-        click.echo(_row(row))
+
+def in_words(told: Mapping[str, Any]) -> Iterator[str]:
+    """The report for people."""
+    yield from map(_row, told["tallies"])
     for side, factor in told["sides"].items():
         if factor["tallies"]:
-            click.echo(f"{side}: {_factor(factor)}")
+            yield f"{side}: {_factor(factor)}"
 
 
 def _row(row: Mapping[str, Any]) -> str:
