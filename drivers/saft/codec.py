@@ -69,12 +69,9 @@ def decode(payload: bytes, at_ms: int, rules: Rules) -> Iterator[Item]:
     file = _File(rules, at_ms, len(payload), rules.currency)
     receipts = 0
     try:
-        for path, element in elements(payload, WANTED, NOT_READ):
-            if path != RECEIPT:
-                _note(file, path, element)
-            elif rules.organisation in (None, file.company):
-                receipts += 1
-                yield _receipt(file, element)
+        for element in _receipts(file, payload):
+            receipts += 1
+            yield _receipt(file, element)
     except Noise as noise:
         yield Damaged(noise.reason, len(payload))
     else:
@@ -88,15 +85,21 @@ def faults(payload: bytes, at_ms: int, rules: Rules) -> Iterator[tuple[str, str]
     file = _File(rules, at_ms, len(payload), rules.currency)
     receipts = 0
     try:
-        for path, element in elements(payload, WANTED, NOT_READ):
-            if path != RECEIPT:
-                _note(file, path, element)
-            elif rules.organisation in (None, file.company):
-                if isinstance(_receipt(file, element), Damaged):
-                    yield _fault(file, element, f"cashtransaction[{receipts}]")
-                receipts += 1
+        for element in _receipts(file, payload):
+            if isinstance(_receipt(file, element), Damaged):
+                yield _fault(file, element, f"cashtransaction[{receipts}]")
+            receipts += 1
     except Noise as noise:
         yield f"receipt {receipts}", UNREADABLE.get(noise.reason, f"behind that: {noise.reason}")
+
+
+def _receipts(file: _File, payload: bytes) -> Iterator[Element]:
+    """Those of the company asked for, one at a time; `file` knows what stands above each. Raises Noise."""
+    for path, element in elements(payload, WANTED, NOT_READ):
+        if path != RECEIPT:
+            _note(file, path, element)
+        elif file.rules.organisation in (None, file.company):
+            yield element
 
 
 def _fault(file: _File, receipt: Element, place: str) -> tuple[str, str]:
