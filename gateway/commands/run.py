@@ -16,7 +16,7 @@ import click
 from gateway.commands import config_option, load_or_exit
 
 if TYPE_CHECKING:
-    from gateway.clock import Clock, Simulated
+    from gateway.clock import Clock
     from gateway.config import Config
 
 log = logging.getLogger("gateway")
@@ -47,7 +47,7 @@ def command(config_path: Path, simulated_clock: str | None) -> None:
     loop = clock.new_loop(simulated)
     try:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(_run(config_path, simulated))
+            runner.run(_run(config_path, clock.Clock(config.clock.trust, simulated)))
     except (ConfigurationError, BufferRefused) as error:
         click.echo(f"counter-gateway: {error}", err=True)
         sys.exit(2)
@@ -56,12 +56,11 @@ def command(config_path: Path, simulated_clock: str | None) -> None:
         sys.exit(1)
 
 
-async def _run(config_path: Path, simulated: Simulated | None) -> None:
-    from gateway import app, clock, config
+async def _run(config_path: Path, watch: Clock) -> None:
+    from gateway import app, config
 
     stop, hangup, reload = asyncio.Event(), asyncio.Event(), asyncio.Event()
     _listen_to_signals(stop, hangup)
-    watch = clock.Clock(config.load(config_path).clock.trust, simulated)
     now = config.load(config_path, _years(watch), keep=True)
     _say(now.warnings)
     while True:
