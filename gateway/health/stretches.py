@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol
 
 from gateway import measures
@@ -228,15 +228,16 @@ class Report:
         """How much of the stretch is known, and what is imputed."""
         gaps, doors = Gaps(), Lines()
         for day, part in parts.items():
-            gaps.add(part.tier, self._filled(day, part, closed_ms))
+            read = cache(partial(self.days.doors, part.zone, self._clipped(day, closed_ms)))
+            gaps.add(part.tier, self._filled(day, part, read))
             if self.lines:
-                doors.add(self.days.doors(part.zone, self._clipped(day, closed_ms)))
+                doors.add(read())
         found = gaps.to_json(total.sums)
         if self.by == "day":
             found["missing"] = spans(joined(total.lacking))
         return found | ({"lines": doors.to_json()} if self.lines else {})
 
-    def _filled(self, day: date, part: Sum, closed_ms: int) -> Filled:
+    def _filled(self, day: date, part: Sum, read: Callable[[], Doors]) -> Filled:
         if part.undecided:
             return Filled(why=UNDECIDED)
         if part.tier == UNKNOWN:
@@ -244,8 +245,7 @@ class Report:
         if part.tier != ESTIMATED:
             return Filled()
         before = usual_days(day, partial(self.days.usual, part.zone))
-        doors = self.days.doors(part.zone, self._clipped(day, closed_ms))
-        return filled(doors, before, part.complete)
+        return filled(read(), before, part.complete)
 
     def _compared(self, one: Stretch) -> str | None:
         """The label of the same stretch a year before; weekdays and holidays make months a poor match."""

@@ -24,7 +24,7 @@ from gateway.store.books import books
 from gateway.store.corrections import kept
 from gateway.store.coverage import gaps, watched_ms
 from gateway.store.day_sums import door_days, zone_days
-from gateway.store.events import KIND_THEN, AlarmFacts
+from gateway.store.events import KIND_THEN, AlarmFacts, line_ref
 from gateway.store.exits import ZoneDay, kept_days
 from gateway.store.live import Today
 from gateway.store.memory import DAY_MS, FAR_MS, WRITTEN, Line, Memory, Plans, Zone
@@ -136,11 +136,11 @@ class Reader:
     ) -> list[ZoneLine]:
         """Each line (no tills) in each of those windows of a zone, oldest first."""
         with self._reading() as con:
-            memory = Memory(con)
-            ids = [one.id for one in memory.zones.values() if one.zone == zone]
-            return [
-                row for id_ in ids for row in zone_lines(con, memory, id_, (from_ms, to_ms), size_s, as_of_ms)
-            ]
+            refs = {
+                id_: line_ref(*names) for id_, *names in con.execute("SELECT id, counter, line FROM lines")
+            }
+            found = con.execute("SELECT id FROM zones WHERE zone=?", (zone,)).fetchone()
+            return [*zone_lines(con, refs, found[0], (from_ms, to_ms), size_s, as_of_ms)] if found else []
 
     def readings(self, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
         """Stored readings that start in `[from, to)`; `key` 0 is a delta or a difference."""

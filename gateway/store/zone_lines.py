@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.model import Role
-from gateway.store.memory import Memory, ZoneMember
+from gateway.store.memory import ZoneMember
 from gateway.store.sums import LineWindow, ZoneSum
 
 # Of the current revision (as of an instant), with the revision of each line that it was made of.
@@ -47,13 +47,16 @@ class ZoneLine:
 
 def zone_lines(
     con: sqlite3.Connection,
-    memory: Memory,
+    refs: Mapping[int, str],
     zone_id: int,
     span: tuple[int, int],
     size_s: int | None,
     as_of_ms: int | None,
 ) -> Iterator[ZoneLine]:
-    """By time; tills are not among them. `size_s` None: of the configured size of their time."""
+    """By time; tills are not among them.
+
+    `refs`: line id → the line as zones write it. `size_s` None: of the configured size of their time.
+    """
     binds = {"zone": zone_id, "from": span[0], "to": span[1], "size": size_s, "as_of": as_of_ms}
     known: dict[str, ZoneMember] = {}  # most windows name their lines in the same words
     for start_ms, size, base, text, *counts, watched in con.execute(WINDOWS, binds):
@@ -64,7 +67,7 @@ def zone_lines(
         total = ZoneSum()
         total.add(member, LineWindow(1, ins, outs, passes, odd_before=odd))
         yield ZoneLine(
-            memory.by_id[member.line_id].rule.ref,
+            refs[member.line_id],
             member.role,
             start_ms,
             size,
