@@ -12,7 +12,7 @@ from gateway.store.in_force import told, touching
 from gateway.store.memory import Memory
 from gateway.store.plan import ClosedSummary
 from gateway.store.quality import Judge
-from gateway.store.readings import Sums
+from gateway.store.readings import Sums, parity_before
 from gateway.store.sums import LineWindow
 
 # ruff: noqa: S608  statements are put together from columns of ours only
@@ -26,10 +26,6 @@ COLUMNS = (
 CURRENT = (
     f"SELECT revision, {COLUMNS} FROM line_windows WHERE line_id=? AND size_s=? AND start_ms=?"
     " ORDER BY revision DESC LIMIT 1"
-)
-PARITY_BEFORE = (
-    "SELECT (odd_before+passes)%2 FROM line_windows WHERE line_id=? AND size_s=? AND start_ms<?"
-    " ORDER BY start_ms DESC, revision DESC LIMIT 1"
 )
 INSERT = f"INSERT INTO line_windows (size_s, start_ms, line_id, revision, {COLUMNS}) VALUES ({'?,' * 15}?)"
 SOIL = (
@@ -135,8 +131,7 @@ class LineWindows:
         if row is not None:
             window.ins, window.outs, window.passes, window.sales, window.returns, window.amount = row[:6]
             window.est_ins, window.est_outs, window.est_passes, window.quality = row[6:10]
-        before = self.con.execute(PARITY_BEFORE, (line_id, size_s, start_ms)).fetchone()
-        window.odd_before = before[0] if before else 0
+        window.odd_before = parity_before(self.con, line_id, size_s, start_ms)
         window.watched_ms = self.watched(line_id, [(start_ms, start_ms + size_s * 1000)])
         return window
 

@@ -19,7 +19,7 @@ from gateway.store.exits import learnt as learnt_exits
 from gateway.store.in_force import told, touching
 from gateway.store.memory import FAR_MS, Memory, Zone
 from gateway.store.plan import FLAG_CORRECTED, FLAG_IMBALANCE, ZoneLive, flag_names
-from gateway.store.readings import Sums
+from gateway.store.readings import Sums, parity_before
 from gateway.store.sums import LineWindow, ZoneSum
 from gateway.store.teaching import learnt_at
 from gateway.windows import Span, business_date, day_of
@@ -204,12 +204,7 @@ def _open_sum(
         row = sums.get(member.line_id)
         if row is None:
             continue
-        before = con.execute(
-            "SELECT (odd_before+passes)%2 FROM line_windows WHERE line_id=? AND size_s=? AND start_ms<?"
-            " ORDER BY start_ms DESC, revision DESC LIMIT 1",
-            (member.line_id, size_s, from_ms),
-        ).fetchone()
-        window = _as_window(row, before[0] if before else 0)
+        window = _as_window(row, parity_before(con, member.line_id, size_s, from_ms))
         total.add(member, window)
         calibrated.add(member, window, told(memory.corrections, member.line_id, *span))
     return total, calibrated.result()

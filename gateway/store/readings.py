@@ -26,6 +26,17 @@ NEIGHBOURS = (
     " AND side&?<>0"
 )
 
+PARITY_BEFORE = (
+    "SELECT (odd_before+passes)%2 FROM line_windows WHERE line_id=? AND size_s=? AND start_ms<?"
+    " ORDER BY start_ms DESC, revision DESC LIMIT 1"
+)
+
+
+def parity_before(con: sqlite3.Connection, line_id: int, size_s: int, start_ms: int) -> int:
+    """Of all passes of a line before a window: 1 where one of a pair still waits for the other."""
+    row = con.execute(PARITY_BEFORE, (line_id, size_s, start_ms)).fetchone()
+    return row[0] if row else 0
+
 
 def is_long(start_ms: int, end_ms: int) -> int:
     return 1 if end_ms - start_ms > HOUR_MS else 0
