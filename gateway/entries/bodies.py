@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gateway.amendments import Correction
-from gateway.config.wording import hint, sentences, shown
-from gateway.entries.place import OUT_OF_TIME, YEARS, Place
+from gateway.config.wording import sentences, shown
+from gateway.entries.place import OUT_OF_TIME, YEARS, Place, check_known
 from gateway.errors import EntryRefused
 from gateway.model import MAX_COUNT, MAX_INTERVAL_MS, Entry, EntryKind
 from gateway.windows import day_bounds, zone_of
@@ -141,7 +141,7 @@ def read_correction(body: Any, place: Place, by: str = "") -> Correction:
 def read_acceptance(body: Any, place: Place) -> tuple[Acceptance, int | None]:
     """(the body, from when in ms). Raises EntryRefused."""
     given = checked(Acceptance, body)
-    _known("line", given.line, place.lines)
+    check_known("line", given.line, place.lines)
     return given, None if given.from_ is None else _instant_ms(given.from_, place)
 
 
@@ -160,7 +160,7 @@ def _named(key: tuple[str, ...], sentence: str) -> str:
 
 
 def _tap(tap: Tap, place: Place, now_ms: int, by: str) -> Entry:
-    _known("zone", tap.zone, place.zones)
+    check_known("zone", tap.zone, place.zones)
     at_ms = now_ms if tap.at is None else _instant_ms(tap.at, place)
     _past("at", at_ms, now_ms)
     if at_ms < now_ms - LATEST_TAP_MS:
@@ -169,7 +169,7 @@ def _tap(tap: Tap, place: Place, now_ms: int, by: str) -> Entry:
 
 
 def _tally(tally: Tally, place: Place, now_ms: int, by: str) -> Entry:
-    _known("line", tally.line, place.lines)
+    check_known("line", tally.line, place.lines)
     span = _instant_ms(tally.from_, place), _instant_ms(tally.to, place)
     _ordered(span, MAX_INTERVAL_MS)
     _past("to", span[1], now_ms)
@@ -181,7 +181,7 @@ def _campaign(campaign: Campaign, place: Place, now_ms: int, by: str) -> Entry:
     """A campaign may lie ahead; its controls are other zones than its own."""
     for key, zones in (("zones", campaign.zones), ("controls", campaign.controls)):
         for zone in zones:
-            _known(key, zone, place.zones)
+            check_known(key, zone, place.zones)
         if len(set(zones)) < len(zones):
             raise EntryRefused(f"{key}: a zone stands there twice")
     both = sorted(set(campaign.zones) & set(campaign.controls))
@@ -191,12 +191,6 @@ def _campaign(campaign: Campaign, place: Place, now_ms: int, by: str) -> Entry:
     _ordered(span, LONGEST_CAMPAIGN_MS)
     content = campaign.model_dump(include={"zones", "controls", "measure", "purpose", "goal"})
     return Entry(EntryKind.CAMPAIGN, campaign.id, "", *span, content, by, now_ms)
-
-
-def _known(key: str, name: str, known: frozenset[str]) -> None:
-    if name not in known:
-        what = "zone" if key == "controls" else key.removesuffix("s")
-        raise EntryRefused(f"{key}: there is no {what} {shown(name)}{hint(name, known)}")
 
 
 def _past(key: str, at_ms: int, now_ms: int) -> None:

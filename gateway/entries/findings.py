@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from gateway.amendments import Correction
 from gateway.config.wording import hint, shown
-from gateway.entries.place import OUT_OF_TIME, YEARS, Place
+from gateway.entries.place import OUT_OF_TIME, YEARS, Place, check_known
 from gateway.entries.shown import correction_json, to_json
 from gateway.errors import EntryRefused
 from gateway.items import rfc3339
@@ -56,7 +56,7 @@ class Findings:
 
     def taps(self, zone: str, from_ms: int | None, to_ms: int | None) -> Mapping[str, Any]:
         """The bag rate of a zone's taps, of today's business day unless a span is named."""
-        _known("zone", zone, self._place.zones)
+        check_known("zone", zone, self._place.zones)
         today = day_of(self._clock.wall_ms(), self._place.timezone, self._place.day_start_min)
         low, high = today[0] if from_ms is None else from_ms, today[1] if to_ms is None else to_ms
         taps, bags = self._counts.taps(low, high).get(zone, (0, 0))
@@ -66,7 +66,7 @@ class Findings:
 
     def tallies(self, line: str) -> Mapping[str, Any]:
         """A line's tallies beside what it counted meanwhile, and what a factor would be for each side."""
-        _known("line", line, self._place.lines)
+        check_known("line", line, self._place.lines)
         rows = [self._beside(entry) for entry in self._counts.entries(EntryKind.TALLY, line)]
         return {"line": line, "tallies": rows, "sides": {side: _factor(side, rows) for side in SIDES}}
 
@@ -103,7 +103,7 @@ class Findings:
         """Like-for-like growth of a zone's doors over business days, `2026-11-01` to `2026-11-30`."""
         from gateway.reports import growth
 
-        _known("zone", zone, self._place.zones)
+        check_known("zone", zone, self._place.zones)
         span = _date("from", first), _date("to", last)
         if span[1] < span[0]:
             raise EntryRefused("to: must not lie before from")
@@ -147,8 +147,3 @@ def _date(key: str, text: str) -> date:
     if day.year not in YEARS:
         raise EntryRefused(f"{key}: {OUT_OF_TIME}")
     return day
-
-
-def _known(key: str, name: str, known: frozenset[str]) -> None:
-    if name not in known:
-        raise EntryRefused(f"{key}: there is no {key} {shown(name)}{hint(name, known)}")

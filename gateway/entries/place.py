@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.calendars import ISO, Weeks
+from gateway.config.wording import hint, shown
+from gateway.errors import EntryRefused
 
 YEARS = range(1970, 2200)  # calendars end somewhere: nothing is entered near their ends
 OUT_OF_TIME = f"must lie between {YEARS.start} and {YEARS.stop}"
@@ -19,3 +21,10 @@ class Place:
     zones: frozenset[str]
     lines: frozenset[str]
     weeks: Weeks = ISO
+
+
+def check_known(key: str, name: str, names: frozenset[str]) -> None:
+    """Raises EntryRefused, in words, where there is none of that name."""
+    if name not in names:
+        what = "zone" if key == "controls" else key.removesuffix("s")
+        raise EntryRefused(f"{key}: there is no {what} {shown(name)}{hint(name, names)}")
