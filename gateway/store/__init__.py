@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
@@ -315,7 +316,7 @@ class Store:
         if self._configurer.waiting is not None:
             self._catch_up(next((parcel.stamp for parcel in parcels if parcel.stamp.trusted), None))
         try:
-            return self._transaction(lambda: self._recorder.record(parcels))
+            return self._transaction(lambda: self._record_all(parcels))
         except Exception as error:
             if is_card_fault(error):
                 raise
@@ -326,10 +327,20 @@ class Store:
             )
         return self._transaction(lambda: [self._record_alone(parcel) for parcel in parcels])
 
+    def _record_all(self, parcels: list[Parcel]) -> list[Recorded]:
+        """In order of arrival: what is held comes before what follows the first believed moment."""
+        outcomes: list[Recorded] = []
+        for believed, alike in groupby(parcels, lambda parcel: parcel.stamp.trusted):
+            batch = list(alike)
+            if believed and self._memory.held:
+                release_held(self._con, self._memory, self._recorder, batch[0].stamp)
+            outcomes += self._recorder.record(batch)
+        return outcomes
+
     def _record_alone(self, parcel: Parcel) -> Recorded:
         """One message in a savepoint; one that cannot be recorded must not come back for ever."""
         outcomes: list[Recorded] = []
-        error = attempt(self._con, self._memory, lambda: outcomes.extend(self._recorder.record([parcel])))
+        error = attempt(self._con, self._memory, lambda: outcomes.extend(self._record_all([parcel])))
         if error is None:
             return outcomes[0]
         self._bury(parcel, error)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.model import Basis, Crossings, LineRule, Register
+from gateway.model import Basis, Booking, Crossings, LineRule, Parcel, Register
 from tests.unit.store.conftest import DOOR, HOUR, MINUTE, T0, Box
 
 MakeBox = Callable[..., Awaitable[Box]]
@@ -95,4 +95,24 @@ async def test_held_persons_of_a_line_no_longer_configured_are_refused_not_forgo
     await box.store.hold_release(box.now())
     ledger = box.ledger(line="side")
     assert (ledger["received"], ledger["counted"], ledger["refused"], ledger["held"]) == (3, 0, 3, 0)
+    box.balanced()
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_an_odometer_first_seen_before_the_time_was_known_begins_there(
+    make_box: MakeBox, together: bool
+) -> None:
+    """Also when its next answer comes before anybody has asked for what is held."""
+    gate = LineRule("door", "main", basis=Basis.TOTAL, max_per_s=0, polled=True)
+    box = await make_box(rules=[gate], wall=DAY, trusted=False)
+    parcels = []
+    for total, wall_ms, believed in ((100, DAY, False), (140, DAY + MINUTE, False), (150, T0, True)):
+        box.wall, box.trusted = wall_ms, believed
+        box.mono += MINUTE
+        booking = Booking("door", "main", Register("door", "main", None, total_in=total))
+        parcels.append(Parcel("link", box.now(), [booking]))
+    for batch in [parcels] if together else [[parcel] for parcel in parcels]:
+        await box.store.record(batch)
+    assert (box.ledger()["counted"], box.ledger()["held"]) == (50, 0)
+    assert await box.store.hold_release(box.now()) == 0
     box.balanced()
