@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from gateway.model import LineRule, Stamp, ZoneSpec
 from gateway.store import alarms
-from gateway.store.memory import Memory
+from gateway.store.memory import FAR_MS, Memory
 from gateway.store.opening import Opening, set_opening
 from gateway.store.outbox import queue_backlog
 from gateway.store.plan import Grid, UpstreamPlan
@@ -20,6 +20,7 @@ COUNTED_SO_FAR = (
     "UPDATE pulse SET since_ms=max(since_ms, newest_ms, (SELECT coalesce(max(at_ms), 0) FROM heads"
     " WHERE line_id=:line)) WHERE line_id=:line"
 )
+Subscription = tuple[int, int, int]  # upstream, zone, window size
 SUBSCRIBED = "SELECT upstream_id, zone_id, size_s FROM subscriptions"
 
 
@@ -81,7 +82,7 @@ class Configurer:
         self._begin_lines()
         self._set_zones(wanted.zones, wanted.hours)
         memory.load()
-        self._set_upstreams(upstreams, grid)
+        self._set_upstreams(upstreams)
         memory.stir()
         memory.load()
         alarms.subscribe(self.con, upstreams)
@@ -117,7 +118,7 @@ class Configurer:
 
     def _set_grids(self, sizes: set[int], grid: Grid) -> None:
         """A new size begins at the next business day; older windows keep the old grid for late data."""
-        wall_ms = self.memory.moment_ms(self.now)
+        wall_ms = self._moment_ms
         day_ms = day_of(wall_ms, grid.timezone, grid.day_start_min)[1]
         change_ms = (
             0 if self.first else next_edge_ms(day_ms - 1, LONGEST_S)
@@ -195,7 +196,12 @@ class Configurer:
     @property
     def _change_ms(self) -> int:
         """When a change of zones takes hold: no window of any size has two versions, none closed another."""
-        return next_edge_ms(self.memory.moment_ms(self.now), max(grid.size_s for grid in self.memory.grids))
+        return next_edge_ms(self._moment_ms, max(grid.size_s for grid in self.memory.grids))
+
+    @property
+    def _moment_ms(self) -> int:
+        """Of this configuration: no window that has been closed ends after it, whatever the clock says."""
+        return self.memory.moment_ms(self.now)
 
     def _begin_zone(self, zone_id: int) -> None:
         self.con.executemany(
@@ -203,42 +209,55 @@ class Configurer:
             [(zone_id, size_s, edge_ms) for size_s, edge_ms in self._edges()],
         )
 
-    def _set_upstreams(self, upstreams: Mapping[str, UpstreamPlan], grid: Grid) -> None:
+    def _set_upstreams(self, upstreams: Mapping[str, UpstreamPlan]) -> None:
         """A new upstream starts at the next window; the very first configuration from the beginning."""
         active = {zone.zone: zone.id for zone in self.memory.zones.values() if zone.active}
-        wanted: dict[tuple[int, int, int], int | None] = {}
+        wanted: dict[Subscription, tuple[int | None, int | None]] = {}  # → asked for since, kept until
         for name, plan in upstreams.items():
             self.con.execute("INSERT OR IGNORE INTO upstreams (name) VALUES (?)", (name,))
             (upstream_id,) = self.con.execute("SELECT id FROM upstreams WHERE name=?", (name,)).fetchone()
             zones = active.values() if plan.zones is None else [active[zone] for zone in plan.zones]
-            sizes = plan.sizes_s or (grid.size_s,)
-            wanted |= {(upstream_id, zone, size): plan.from_ms for zone in zones for size in sizes}
+            for size, to_ms in self._sizes(plan).items():
+                wanted |= {(upstream_id, zone, size): (plan.from_ms, to_ms) for zone in zones}
+        self.con.execute("UPDATE subscriptions SET to_ms=NULL WHERE to_ms>?", (self._moment_ms,))
         running = set(self.con.execute(SUBSCRIBED + " WHERE to_ms IS NULL"))
         for key in running - wanted.keys():
-            edge_ms = self._ends_ms(key, wanted) if key[1] in active.values() else self._change_ms
-            self.con.execute(
-                "UPDATE subscriptions SET to_ms=? WHERE upstream_id=? AND zone_id=? AND size_s=? AND"
-                " to_ms IS NULL",
-                (edge_ms, *key),
-            )
+            self._end(key, self._ends_ms(key, wanted) if key[1] in active.values() else self._change_ms)
         before = set(self.con.execute(SUBSCRIBED))
         closed_before = self._closed_before
         for key in wanted.keys() - running:
-            from_ms = self._begins_ms(key, wanted[key], before, closed_before)
+            from_ms = self._begins_ms(key, wanted[key][0], before, closed_before)
             self.con.execute("INSERT OR REPLACE INTO subscriptions VALUES (?,?,?,?,NULL)", (*key, from_ms))
             queue_backlog(self.con, *key, from_ms)
+        for key, (_, to_ms) in wanted.items():
+            if to_ms is not None:
+                self._end(key, to_ms)
 
-    def _ends_ms(self, key: tuple[int, int, int], wanted: Iterable[tuple[int, int, int]]) -> int:
+    def _sizes(self, plan: UpstreamPlan) -> dict[int, int | None]:
+        """Window size → until when: of an upstream that names none, also the one that another will follow."""
+        if plan.sizes_s:
+            return dict.fromkeys(plan.sizes_s)
+        kept = [grid for grid in self.memory.grids if grid.base and grid.to_ms > self._moment_ms]
+        return {grid.size_s: None if grid.to_ms == FAR_MS else grid.to_ms for grid in kept}
+
+    def _end(self, key: Subscription, to_ms: int) -> None:
+        self.con.execute(
+            "UPDATE subscriptions SET to_ms=? WHERE upstream_id=? AND zone_id=? AND size_s=? AND"
+            " to_ms IS NULL",
+            (to_ms, *key),
+        )
+
+    def _ends_ms(self, key: Subscription, wanted: Iterable[Subscription]) -> int:
         """Until when an upstream gets windows of a size it no longer asks for: until another size begins."""
         sizes = {size for upstream_id, zone_id, size in wanted if (upstream_id, zone_id) == key[:2]}
         begins = [grid.from_ms for grid in self.memory.grids if grid.size_s in sizes]
-        return max(next_edge_ms(self.now.wall_ms, key[2]), *begins, 0)
+        return max(next_edge_ms(self._moment_ms, key[2]), *begins, 0)
 
     def _begins_ms(
         self,
-        key: tuple[int, int, int],
+        key: Subscription,
         wanted_ms: int | None,
-        before: set[tuple[int, int, int]],
+        before: set[Subscription],
         closed_before: set[tuple[int, int]],
     ) -> int:
         """Where an upstream begins with a zone and size. What it was once sent is not sent again."""
@@ -246,7 +265,7 @@ class Configurer:
         if wanted_ms is not None and key not in before:
             return floor_ms(wanted_ms + size_s * 1000 - 1, size_s)
         fresh_zone = key[1:] not in closed_before and any(one[0] == upstream_id for one in before)
-        return 0 if self.first or fresh_zone else next_edge_ms(self.now.wall_ms, size_s)
+        return 0 if self.first or fresh_zone else next_edge_ms(self._moment_ms, size_s)
 
     @property
     def _closed_before(self) -> set[tuple[int, int]]:

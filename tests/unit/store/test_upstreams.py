@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.unit.store.conftest import HOUR, HQ, MINUTE, T0, ZONE, Box
 
 MakeBox = Callable[..., Awaitable[Box]]
 Q = 15 * MINUTE
+MIDNIGHT = T0 + 14 * HOUR
 TWIN = ZoneSpec("twin", "store", (Member("door", "main", Role.ENTRANCE),))
 
 
@@ -115,3 +117,47 @@ async def test_a_later_revision_is_owed_again_whatever_became_of_the_first(box: 
     box.balanced()
     await box.settle(events)  # the first answer once more: it says nothing of the second revision
     assert [event.revision for event in await box.everything()] == [2]
+
+
+@pytest.mark.parametrize("newcomer", ["owner", "hq"])
+async def test_what_begins_on_the_day_of_another_size_is_sent_the_old_one_until_then(
+    box: Box, newcomer: str
+) -> None:
+    """An upstream or a zone that comes in the same edit: nobody of the rest of the day is lost."""
+    box.grid = replace(box.grid, size_s=3600)
+    box.zones = [*box.zones, TWIN]
+    box.upstreams = {newcomer: UpstreamPlan(), **HQ}
+    for _ in range(2):
+        await box.configure()
+    box.at(T0 + 21 * MINUTE)
+    await box.delta(T0 + 20 * MINUTE, T0 + 21 * MINUTE, 5)
+    box.upstream = newcomer
+    box.pass_ms(15 * HOUR)
+    await box.drain()
+    assert box.delivered(zone="twin", size_s=900) == 5
+    assert {size for _, size, start in box.office if start >= MIDNIGHT} == {3600}
+    box.balanced()
+
+
+async def test_the_old_size_is_sent_until_the_new_one_begins_also_when_that_is_put_off(box: Box) -> None:
+    """A later edit moves the business day, and with it the hour from which the new size holds."""
+    for day_start_min in (0, 240):
+        box.grid = replace(box.grid, size_s=3600, day_start_min=day_start_min)
+        await box.configure()
+    late = MIDNIGHT + 2 * HOUR
+    box.at(late + MINUTE)
+    await box.delta(late, late + MINUTE, 5)
+    box.at(MIDNIGHT + 5 * HOUR)
+    await box.drain()
+    assert box.delivered(size_s=900) == 5
+    box.balanced()
+
+
+async def test_an_upstream_removed_by_a_clock_gone_back_keeps_what_it_was_owed(box: Box) -> None:
+    box.upstreams = {**HQ, "owner": UpstreamPlan(from_ms=T0)}
+    await box.configure()
+    await history(box)
+    box.wall = T0
+    box.upstreams = dict(HQ)
+    await box.configure()
+    box.balanced()
