@@ -137,7 +137,7 @@ class LineWindows:
 
     def _soil_next(self, line_id: int, size_s: int, start_ms: int, why: str) -> None:
         """An odd change turns the halves of the next window: restate that one too."""
-        after = start_ms + size_s * 1000
-        if after < self.memory.through.get((line_id, size_s), 0):
+        after = self.memory.next_start(size_s, start_ms)
+        if after is not None and after < self.memory.through.get((line_id, size_s), 0):
             settled = self.now.mono_ms - PATIENCE_MS
             self.con.execute(SOIL, (size_s, after, line_id, settled, settled, "" if why == LATE else why))

@@ -231,3 +231,24 @@ async def test_a_size_that_begins_tomorrow_does_not_turn_today_into_tomorrow(mak
     kept = reader.kept()["shop"].through_ms
     reader.close_file()
     assert (zone.ins, zone.day_start_ms, kept) == (9, T0 // DAY * DAY, T0 + Q)
+
+
+async def test_an_odd_pass_turns_pairs_only_where_its_window_size_was_kept(make_box: MakeBox) -> None:
+    """No window of that size is made of the days that had another one."""
+    box = await make_box()
+    for size_s in (3600, 900):
+        box.grid = Grid(size_s=size_s)
+        await box.configure()
+        box.pass_ms(30 * HOUR)
+        await box.close()
+    back = T0 + 38 * HOUR
+    await box.take_in(Crossings("door", "main", T0, T0 + MINUTE, passes=1))
+    await box.take_in(Crossings("door", "main", back, back + MINUTE, passes=1))
+    box.pass_ms(3_000)
+    await box.close()
+    reader = box.store.reader()
+    quarters = reader.aggregates("shop", 0, back + Q, 900)
+    reader.close_file()
+    assert not [row for row in quarters if T0 + 14 * HOUR <= row["start_ms"] < back]
+    assert (sum(row["ins"] for row in quarters), sum(row["outs"] for row in quarters)) == (1, 1)
+    box.balanced()
