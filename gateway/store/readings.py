@@ -70,8 +70,8 @@ def insert(
 
 def book_event(
     batch: Batch, line: Line, start_ms: int, end_ms: int, side: int, key: int, figures: Figures, quality: int
-) -> None:
-    """Identity is the key. The same again: repeated; other content: replaces."""
+) -> bool:
+    """Identity is the key. The same again: repeated; other content: replaces. True when it was written."""
     stretch(line, start_ms, end_ms)
     if insert(batch, line, start_ms, end_ms, side, key, figures, quality):
         batch.count(line, figures)
@@ -79,26 +79,31 @@ def book_event(
         where = (is_long(start_ms, end_ms), start_ms, line.id, end_ms, side, key)
         old: Figures = batch.con.execute(SAME, where).fetchone()
         if old == figures:
-            return
+            return False
         batch.con.execute(REPLACE, (*figures, quality, *where))
         batch.replace(line, figures, old)
     batch.soil(line, start_ms, end_ms)
     batch.seen(line, end_ms, quality, side)
+    return True
 
 
 def book_delta(
     batch: Batch, line: Line, start_ms: int, end_ms: int, side: int, figures: Figures, quality: int
-) -> None:
-    """Identity is (line, start, end); stored intervals of a line and side never overlap."""
+) -> bool:
+    """Identity is (line, start, end); stored intervals of a line and side never overlap.
+
+    True when it was written.
+    """
     stretch(line, start_ms, end_ms)
     line.period_ms = min(end_ms - start_ms, 24 * HOUR_MS)
     if start_ms >= line.newest_ms:
         insert(batch, line, start_ms, end_ms, side, 0, figures, quality)
         batch.count(line, figures)
     elif not _book_among(batch, line, start_ms, end_ms, side, figures, quality):
-        return
+        return False
     batch.soil(line, start_ms, end_ms)
     batch.seen(line, end_ms, quality, side)
+    return True
 
 
 def neighbours(con: sqlite3.Connection, line: Line, start_ms: int, end_ms: int, side: int) -> list[Stored]:

@@ -161,32 +161,34 @@ class Recorder:
             return not reason
         line.last_ms = max(line.last_ms, wall_ms)
         rank = rank if quality is None or reading.start_ms is not None else quality
-        if isinstance(reading, Transactions):
-            figures = self._own_money(batch, line, reading, figures)
+        foreign = self._foreign(reading) if isinstance(reading, Transactions) else NOTHING
+        figures = plus(figures, foreign, -1)
         if event:
             key = self._key(reading, parcel, index)
             if isinstance(reading, Transactions) and reading.once:
                 start_ms, end_ms = self._timeless(line, key, start_ms, end_ms)
-            book_event(batch, line, start_ms, end_ms, side, key, figures, rank)
+            written = book_event(batch, line, start_ms, end_ms, side, key, figures, rank)
             if line.rule.expect_s is not None:
                 answer(batch, line, wall_ms)
         else:
             if end_ms > wall_ms + FUTURE_MS:
                 end_ms = max(wall_ms, start_ms + 1)
-            book_delta(batch, line, start_ms, end_ms, side, figures, rank)
+            written = book_delta(batch, line, start_ms, end_ms, side, figures, rank)
             add_span(batch, line, start_ms, end_ms)
+        if written and isinstance(reading, Transactions) and any(foreign):
+            batch.post(line, RECEIVED, foreign)
+            batch.post(line, f"{REFUSED}currency", foreign)
+            batch.outcome.foreign[line.rule.counter] = reading.currency or UNKNOWN_CURRENCY
         return True
 
-    def _own_money(self, batch: Batch, line: Line, reading: Transactions, figures: Figures) -> Figures:
-        """Without money of another currency than the site's: the receipt counts, the sum means nothing."""
+    def _foreign(self, reading: Transactions) -> Figures:
+        """Money of another currency than the site's: the receipt counts, the sum would mean nothing."""
         given, ours = reading.currency or UNKNOWN_CURRENCY, self.memory.plan.currency
-        if not figures[5] or UNKNOWN_CURRENCY in (given, ours) or given == ours:
-            return figures
-        foreign = (0, 0, 0, 0, 0, figures[5])
-        batch.post(line, RECEIVED, foreign)
-        batch.post(line, f"{REFUSED}currency", foreign)
-        batch.outcome.foreign[line.rule.counter] = given
-        return plus(figures, foreign, -1)
+        return (
+            NOTHING
+            if UNKNOWN_CURRENCY in (given, ours) or given == ours
+            else (0, 0, 0, 0, 0, reading.amount_minor)
+        )
 
     def _times(
         self, line: Line, reading: Crossings | Transactions, parcel: Parcel, event: bool

@@ -107,6 +107,7 @@ async def test_yen_are_not_added_to_crowns(make_box: MakeBox) -> None:
         outcome = await box.take_in(sale(currency), counter="pos")
         assert outcome.result == "ok"
     assert outcome.foreign == {"pos": "JPY"}
+    assert (await box.take_in(sale("JPY"), counter="pos")).foreign == {}  # told again, it is refused once
     sales, money = box.ledger("sales", "pos"), box.ledger("amount", "pos")
     assert (sales["received"], sales["counted"], sales["refused"]) == (4, 4, 0)
     assert (money["received"], money["counted"], money["refused"]) == (40_000, 30_000, 10_000)
