@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mappi
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 from gateway import items
 from gateway.errors import GatewayError
@@ -254,14 +254,10 @@ def ask(data_dir: Path, command: str, args: Mapping[str, Any] | None = None) -> 
     """The items of the daemon's answer, as they come. Raises NoDaemonError, ControlFaultError."""
     with socket.socket(socket.AF_UNIX) as line:
         line.settimeout(ANSWER_S)
-        try:
-            with _short(data_dir / NAME) as address:
-                line.connect(address)
-        except OSError:
-            raise NoDaemonError(f"no daemon answers at {data_dir / NAME}") from None
-        line.sendall(json.dumps({"command": command, "args": dict(args or {})}).encode() + b"\n")
-        with line.makefile("rb") as answers, suppress(ConnectionResetError):
-            for text in answers:
+        _connect(line, data_dir / NAME)
+        with line.makefile("rb") as answers, suppress(ConnectionError):
+            line.sendall(json.dumps({"command": command, "args": dict(args or {})}).encode() + b"\n")
+            for text in _lines(answers):
                 message = json.loads(text)
                 if "error" in message:
                     raise ControlFaultError(message["error"])
@@ -270,3 +266,20 @@ def ask(data_dir: Path, command: str, args: Mapping[str, Any] | None = None) -> 
                 if "item" in message:
                     yield message["item"]
     raise ControlFaultError("the daemon stopped while it answered")
+
+
+def _connect(line: socket.socket, path: Path) -> None:
+    try:
+        with _short(path) as address:
+            line.connect(address)
+    except PermissionError:
+        raise NoDaemonError(f"{path} is not open to this user: ask as root or as the daemon's user") from None
+    except OSError:
+        raise NoDaemonError(f"no daemon answers at {path}") from None
+
+
+def _lines(answers: BinaryIO) -> Iterator[bytes]:
+    try:
+        yield from answers
+    except TimeoutError:
+        raise ControlFaultError(f"the daemon has not answered for {ANSWER_S:g} s") from None

@@ -86,9 +86,10 @@ class Reader:
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / FILE if data_dir.is_dir() else data_dir
-        if not self._path.is_file():
-            raise StoreError(f"there is no buffer at {self._path}")
-        self._con = connect(self._path)
+        with _named():
+            if not self._path.is_file():
+                raise StoreError(f"there is no buffer at {self._path}")
+            self._con = connect(self._path)
         self._lock = threading.Lock()
         self._today: Today | None = None
         self._written = ""
@@ -98,18 +99,16 @@ class Reader:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._lock, _named():
             self._con.execute("BEGIN")
             try:
                 yield self._con
-            except sqlite3.Error as error:
-                raise StoreError(f"the buffer cannot be read: {error}") from error
             finally:
                 self._con.execute("ROLLBACK")
 
     def books(self, *, since_ms: int = 0) -> Books:
         """The balances of semantics 6, recomputed; `since_ms` bounds the zone check."""
-        with self._lock:
+        with self._lock, _named():
             return books(self._con, since_ms=since_ms)
 
     def pending(self) -> list[Pending]:
@@ -321,6 +320,16 @@ class Reader:
             if self._today is None or written != self._written:
                 self._today, self._written = Today(Memory(con)), written
             return self._today.live(con, now_ms)
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """What keeps a file from being read is told in one sentence."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise StoreError(f"the buffer cannot be read: {why}") from error
 
 
 def _dicts(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
