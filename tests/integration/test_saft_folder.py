@@ -12,11 +12,10 @@ from zoneinfo import ZoneInfo
 import aiohttp
 
 from gateway import app, config
-from gateway.clock import Clock
 from simulators.receipts import Receipt, put
 from simulators.saft import Exported, audit_file
 from tests import patience
-from tests.daemon_rig import push_url
+from tests.daemon_rig import NOON, Ahead, push_url
 
 until = partial(patience.until, look_s=0.02)
 OSLO = ZoneInfo("Europe/Oslo")
@@ -53,12 +52,12 @@ class Shop:
         self.config = folder / "gateway.toml"
         self.config.write_text(TEXT.format(folder=self.folder))
         self.registers = Exported(self.folder, OSLO, "NOK", seed=3)
-        self.began_ms = Clock("always").wall_ms() // 1000 * 1000 - 6 * 3_600_000
+        self.began_ms = NOON - 6 * 3_600_000
         self.truth: Sums = Counter()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[app.Gateway]:
-        async with app.gateway(config.load(self.config), Clock("always")) as daemon:
+        async with app.gateway(config.load(self.config), Ahead()) as daemon:
             yield daemon
 
     def sell(self, hour: int, number: int = 40) -> list[Receipt]:
