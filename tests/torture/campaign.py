@@ -6,6 +6,7 @@ python -m tests.torture.campaign --kills 200 --cuts 100 --torn 100
 from __future__ import annotations
 
 import argparse
+import secrets
 import signal
 import sys
 import tempfile
@@ -123,7 +124,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--cuts", type=int, default=100)
     parser.add_argument("--torn", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 31))
     given = parser.parse_args()
     print(f"seed {given.seed}")
     failed = Counter[str]()
