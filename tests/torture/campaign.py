@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.patience import SOON_S
 from tests.torture import powercut
 from tests.torture.rig import Rig, wait_until
 
@@ -55,7 +56,7 @@ def campaign(
         rig.start("broker")
         rig.start("office")
         rig.start_gateway()
-        wait_until(rig.subscribed, 20, "the first subscription")
+        wait_until(rig.subscribed, SOON_S, "the first subscription")
         rig.feeder.start()
         for number in range(kills):
             time.sleep(rig.rng.uniform(0.02, 0.8))

@@ -31,6 +31,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests import machine_time
+from tests.patience import SOON_S
 
 BIN = Path(sys.executable).parent
 COUNTERS = 6
@@ -260,7 +261,7 @@ class Rig:
         """Start the daemon and wait until it is ready; remember how long that took."""
         began = time.monotonic()
         self.start("gateway")
-        wait_until(lambda: self.ready() or not self.alive("gateway"), 20, "ready")
+        wait_until(lambda: self.ready() or not self.alive("gateway"), SOON_S, "ready")
         assert self.alive("gateway"), f"the daemon ended by itself, see {self.folder}/log"
         self.slowest_start_s = max(self.slowest_start_s, time.monotonic() - began)
 
