@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from importlib import metadata
 from typing import Protocol, TypeAlias
 
@@ -216,20 +217,27 @@ class Family:
         return self.resets_of(device) if self.resets_of else self.resets
 
 
+@cache
+def _installed() -> Mapping[str, metadata.EntryPoint]:
+    """Where each family is found. A look reads what every installed package says of itself: one is enough."""
+    return {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
+
+
 def family_names() -> list[str]:
     """Names of all installed families, sorted."""
-    return sorted({point.name for point in metadata.entry_points(group=ENTRY_POINTS)})
+    return sorted(_installed())
 
 
 def load_family(name: str) -> Family:
     """The family `name`. Raises UnknownDriver, naming the known ones, and BrokenDriver."""
-    for point in metadata.entry_points(group=ENTRY_POINTS, name=name):
-        try:
-            family: Family = point.load()
-        except Exception as error:  # somebody else's package: whatever it raises is its own
-            raise BrokenDriver(f"driver {name} cannot be loaded: {type(error).__name__}: {error}") from error
-        return family
-    raise UnknownDriver(f"unknown driver {name!r}; known: {', '.join(family_names())}")
+    point = _installed().get(name)
+    if point is None:
+        raise UnknownDriver(f"unknown driver {name!r}; known: {', '.join(family_names())}")
+    try:
+        family: Family = point.load()
+    except Exception as error:  # somebody else's package: whatever it raises is its own
+        raise BrokenDriver(f"driver {name} cannot be loaded: {type(error).__name__}: {error}") from error
+    return family
 
 
 def families() -> tuple[list[Family], list[str]]:

@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.brokers import Mosquitto, Nats, Server, find_program
 
 LEFT_OUT = "left out: needs "
+# An example that takes long says that the machine is busy; what must be quick is measured where it is said.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_configure() -> None:

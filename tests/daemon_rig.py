@@ -11,16 +11,19 @@ from gateway.links.push import PushLink
 from gateway.links.supervise import Backoff
 from simulators import timing
 
+NOON = 1_795_431_600_000  # 2026-11-23T12:00+01:00, a Monday
+
 
 class Ahead(Clock):
-    """Time passes when the test says so."""
+    """It shows noon at first, whatever the hour is outside, and time passes when the test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, start_ms: int = NOON) -> None:
         super().__init__("always")
         self.ahead_ms = 0
+        self._start_ms = start_ms - super().wall_ms()
 
     def wall_ms(self) -> int:
-        return super().wall_ms() + self.ahead_ms
+        return super().wall_ms() + self._start_ms + self.ahead_ms
 
     def mono_ms(self) -> int:
         return super().mono_ms() + self.ahead_ms

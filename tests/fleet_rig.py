@@ -24,6 +24,7 @@ from simulators.fleet.play import SIZE_S, Fleet
 from simulators.office import Difference, Ledger, compare, read_truth
 from simulators.processes import Processes, free_port, start_broker
 from simulators.timing import Clock, window_name
+from tests import machine_time
 
 PATIENCE_S = 120.0
 LOOK_S = 1.0
@@ -71,7 +72,7 @@ class Centre:
     _looked_at: float = 0.0
 
     def __post_init__(self) -> None:
-        self.clock = Clock(f"{self.start},{self.speed:g},{time.time():.3f}")
+        self.clock = Clock(machine_time.from_now(self.start, self.speed))
         self.broker, self.push, self.page, self.office = (free_port() for _ in range(4))
 
     def run(self, hours: float) -> Seen:

@@ -17,7 +17,7 @@ import pytest
 
 from gateway.driver import Device, Message, Messages, family_names, load_family
 from gateway.model import Damaged, DamageReason, Ignored, Item
-from tests.contracts.test_driver_laws import AT_MS, SAMPLES
+from tests.families import AT_MS, SAMPLES
 
 ROOT = Path(__file__).parents[2]
 MAPPED = {"format": "xml", "reading": [{"counter": "id", "at": "t", "ins": "n"}]}

@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.clock import Simulated
+from tests import machine_time
 from tests.doors import DOORS, TODAY, Q, live, outfit, people
 from tests.e2e.test_run import COMMAND, Daemon
 from tests.torture.rig import BIN, free_port, wait_until
@@ -103,7 +103,7 @@ class Hall:
             folder=folder, http=self.daemon.port, push=push, office=self.office, counters=counters
         )
         self.daemon.config.write_text(text)
-        self.clock = Simulated(BEGIN / 1000, SPEED, time.time() + 3)
+        self.clock = Simulated(BEGIN / 1000, SPEED, machine_time.now_s() + 3)
         self.doors = Doors(push, self.clock)
         command = [str(BIN / "counter-simulator"), "upstream", "--port", str(self.office)]
         self._receiver = subprocess.Popen([*command, "--db", str(folder / "office.db")])

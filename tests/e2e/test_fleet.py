@@ -18,6 +18,7 @@ import pytest
 from simulators.fleet.plan import draw
 from simulators.office import Difference, Ledger, compare, read_truth
 from simulators.processes import Processes, free_port, start_broker
+from tests import machine_time
 from tests.fleet_rig import Centre, Seen
 
 pytestmark = [pytest.mark.needs("mosquitto"), pytest.mark.timeout(400)]
@@ -90,7 +91,7 @@ def test_the_command_plays_a_fleet_for_whoever_runs_what_it_prints(
     processes.wait_for_port(office)
     ports = ["--broker", str(broker), "--push", str(push), "--page", str(page)]
     size = ["--counters", "13", "--tills", "2", "--hours", "0.25", "--seed", "5"]
-    clock = ["--simulated-clock", f"2026-11-27T10:45:00Z,{FAST},{time.time():.3f}"]
+    clock = ["--simulated-clock", machine_time.from_now("2026-11-27T10:45:00Z", FAST)]
     around = ["--folder", str(folder), "--truth", str(truth), "--office", f"http://127.0.0.1:{office}/events"]
     processes.start("fleet", [*python, "simulators", "fleet", *ports, *size, *clock, *around])
     said = tmp_path / "fleet.log"

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from gateway.health import rfc3339
@@ -18,7 +19,7 @@ from gateway.web.routes import serving
 from tests.brokers import find_program
 from tests.health_sample import FakeHealth, sample
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.asyncio(loop_scope="module")]
 WAIT_MS = 15_000
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
 
@@ -34,15 +35,16 @@ class Seen:
     foreign: list[str] = field(default_factory=list)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
+    """One for all: each test has a context of its own in it."""
     async with async_playwright() as playwright:
         found = await playwright.chromium.launch(executable_path=find_program("chromium"), args=ARGUMENTS)
         yield found
         await found.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def seen(browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Seen]:
     wanted = {"locale": "nb-NO", "width": 1280, **getattr(request, "param", {})}
     source = FakeHealth()

@@ -7,7 +7,6 @@ import io
 import json
 import random
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from simulators.http import Poster
+from tests import machine_time
 from tests.e2e.test_run import COMMAND, Daemon
 from tests.torture.rig import BIN, free_port, wait_until
 
@@ -76,7 +76,7 @@ def test_kill_9_in_the_middle_of_pushes_loses_and_doubles_nobody(daemon: Daemon)
             name: stack.enter_context(Poster(url, HEADERS, random.Random(name), lose=0.1, pack=0.3))
             for name in names
         }
-        began_ms = int(time.time()) * 1000 - 3_600_000
+        began_ms = int(machine_time.now_s()) * 1000 - 3_600_000
         for number in range(200):
             for name in names:
                 start_ms, ins, outs = began_ms + 1000 * number, rng.randint(1, 9999), rng.randint(1, 9999)
@@ -103,7 +103,7 @@ def test_kill_9_in_the_middle_of_pushes_loses_and_doubles_nobody(daemon: Daemon)
 def test_simulated_counters_with_all_their_troubles_are_counted_as_the_truth_says(daemon: Daemon) -> None:
     counters = XOVIS.format(id="sim-1") + ROWS.format(id="sim-2")
     url = configured(daemon, counters + XOVIS.format(id="sim-3") + ROWS.format(id="sim-4"))
-    clock = f"2026-11-23T12:00:00Z,300,{time.time():.3f}"
+    clock = machine_time.from_now("2026-11-23T12:00:00Z", 300)
     process = daemon.start("--simulated-clock", clock)
     truth = daemon.folder / "truth.jsonl"
     troubles = ["--trouble", "0.3", "--lose", "0.2", "--pack", "0.3", "--seed", "5"]

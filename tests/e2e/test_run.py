@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import SOON_S
 from tests.torture.rig import BIN, free_port, wait_until
 
 COMMAND = str(BIN / "counter-gateway")
@@ -40,7 +41,7 @@ class Daemon:
             command, stdout=self._log, stderr=self._log, env={**os.environ, **(env or {})}
         )
         if ready:
-            wait_until(self.ready, 20, "ready")
+            wait_until(self.ready, SOON_S, "ready")
         return self.process
 
     def status(self) -> str:

@@ -27,6 +27,7 @@ from simulators.receipts import put
 from simulators.till import interval_file
 from simulators.timing import Clock, rfc3339
 from simulators.truth import Truth, Zone
+from tests import machine_time
 
 pytestmark = pytest.mark.needs("mosquitto")
 EXAMPLES = Path(__file__).parents[2] / "config" / "examples"
@@ -40,7 +41,7 @@ class Style:
 
     def __init__(self, name: str, folder: Path, processes: Processes, changes: dict[str, str]) -> None:
         self.folder, self.processes = folder, processes
-        self.clock = Clock(f"{START},{SPEED},{time.time():.3f}")
+        self.clock = Clock(machine_time.from_now(START, SPEED))
         self.broker, self.http = free_port(), free_port()
         text = (EXAMPLES / f"{name}.toml").read_text()
         for given, here in {"port = 1883": f"port = {self.broker}", **changes}.items():

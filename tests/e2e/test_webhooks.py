@@ -6,7 +6,6 @@ import csv
 import io
 import subprocess
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from simulators.receipts import Receipt
 from simulators.webhooks import STYLES, Hooked
+from tests import machine_time
 from tests.e2e.test_run import COMMAND, Daemon
 from tests.torture.rig import free_port, wait_until
 
@@ -59,7 +59,7 @@ def test_kill_9_among_webhooks_loses_and_doubles_no_sale(
     (daemon.folder / "shop.key").chmod(0o600)
     daemon.write(CONFIG.format(port=port))
     process = daemon.start()
-    began_ms = int(time.time()) * 1000 - 3_600_000
+    began_ms = int(machine_time.now_s()) * 1000 - 3_600_000
     sold = [Receipt(f"pos-{1 + n % 2}", f"r{n}", began_ms + 1000 * n, 100 + n, n % 9 == 0) for n in range(60)]
     ways = [
         Hooked(f"http://127.0.0.1:{port}/push/shop", STYLES["shopify"]("NOK"), "hush", n, "", 0.2)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["drivers"]):  # only what is imported in here guides the search
-    from tests.fuzz.target import Target, seeds
+from tests.fuzz.target import Target, seeds
 
 LONGEST_INPUT = 4096
 RSS_LIMIT_MB = 1024
@@ -23,7 +22,9 @@ def main(name: str, seconds: str) -> None:
         (corpus / seed).write_bytes(data)
     arguments = [f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}", f"-rss_limit_mb={RSS_LIMIT_MB}"]
     arguments += ["-timeout=5", f"-artifact_prefix={folder}/", "-print_final_stats=1", "-verbosity=0"]
-    atheris.Setup([sys.argv[0], *arguments, str(corpus)], Target(name))
+    with atheris.instrument_imports(include=["drivers"]):  # only what is imported in here guides the search
+        target = Target(name)
+    atheris.Setup([sys.argv[0], *arguments, str(corpus)], target)
     atheris.Fuzz()
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from gateway.driver import Exchange, Family, Kind, Response
 from gateway.model import Item
-from tests.contracts.test_driver_laws import AT_MS, HELD_BYTES, SAMPLES, assert_sane, hear, opened
+from tests.families import AT_MS, HELD_BYTES, SAMPLES, assert_sane, hear, opened
 
 SLOWEST_S = 0.1
 MEASURE_EVERY = 2_000  # inputs between two looks at what the driver holds

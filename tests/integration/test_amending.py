@@ -20,6 +20,7 @@ from gateway.control import ControlFaultError, ControlServer
 from gateway.model import Booking, Crossings, LineRule, Member, Parcel, Role, ZoneSpec
 from gateway.store import Grid, Store
 from gateway.windows import floor_ms
+from tests.daemon_rig import Ahead
 from tests.health_sample import FakeHealth
 from tests.integration.test_control import FakeIngest, asked, run_beside
 
@@ -56,7 +57,7 @@ class Running:
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Running]:
-    clock = Clock("always")
+    clock = Ahead()
     store = await Store.open(tmp_path, now=clock.stamp())
     server = ControlServer(tmp_path, FakeHealth(), FakeIngest())
     made = Running(tmp_path, store, clock)

@@ -18,12 +18,11 @@ from simulators import axis, hikvision
 from simulators.camera import Camera
 from simulators.portal import seeded
 from tests import patience
-from tests.daemon_rig import Ahead, Same, push_url
+from tests.daemon_rig import NOON, Ahead, Same, push_url
 
 until = partial(patience.until, look_s=0.03)  # looks into the store
 MINUTE, QUARTER, HOUR, DAY = 60_000, 900_000, 3_600_000, 86_400_000
 OSLO = ZoneInfo("Europe/Oslo")
-NOON = 1_795_431_600_000  # 2026-11-23T12:00+01:00
 TEXT = """
 [gateway]
 data_dir = "data"
@@ -109,8 +108,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextlib.asynccontextmanager
 async def counting(folder: Path, text: str = TEXT) -> AsyncIterator[Around]:
     """Five minutes and a half past noon, with cameras that remember ten days."""
-    clock = Ahead()
-    clock.ahead_ms = NOON + 5 * MINUTE + MINUTE // 2 - clock.wall_ms()
+    clock = Ahead(NOON + 5 * MINUTE + MINUTE // 2)
     since_ms = clock.wall_ms() - 10 * DAY
     async with contextlib.AsyncExitStack() as stack:
         cameras = {

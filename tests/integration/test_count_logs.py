@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 
 from gateway import app, config
-from gateway.clock import Clock
 from gateway.links.push import PushLink
 from simulators.mqtt import Counter, voice
+from tests.daemon_rig import NOON, Ahead
 from tests.patience import until
 
 MINUTE = 60_000
@@ -45,7 +45,7 @@ shop = {{ kind = "store", entrances = ["sim-1", "sim-2"] }}
 async def posting(folder: Path, keys: str) -> AsyncIterator[tuple[app.Gateway, aiohttp.ClientSession, str]]:
     path = folder / "gateway.toml"
     path.write_text(TEXT.format(keys=keys))
-    async with app.gateway(config.load(path), Clock("always")) as daemon, aiohttp.ClientSession() as client:
+    async with app.gateway(config.load(path), Ahead()) as daemon, aiohttp.ClientSession() as client:
         (lan,) = [link for link in daemon.links if isinstance(link, PushLink)]
         await until(lambda: lan._listener.address)
         assert lan._listener.address
@@ -71,8 +71,7 @@ def stored(daemon: app.Gateway) -> dict[tuple[str, str], int]:
 async def test_late_double_and_overlapping_bodies_count_everybody_once(
     tmp_path: Path, kind: str, keys: str
 ) -> None:
-    now_ms = Clock("always").wall_ms()
-    first_ms = now_ms - now_ms % MINUTE - 120 * MINUTE
+    first_ms = NOON - 120 * MINUTE
     counters = [Counter(name, 3, voice(kind, 0, name), trouble=0.3) for name in ("sim-1", "sim-2")]
     truth: Sums[tuple[str, str]] = Sums()
     async with posting(tmp_path, keys) as (daemon, client, url):

@@ -18,11 +18,10 @@ from click.testing import CliRunner, Result
 
 from gateway import app
 from gateway.__main__ import main
-from gateway.clock import Clock
 from gateway.config import load
 from simulators.publisher import Publisher
 from tests.brokers import Mosquitto, free_port
-from tests.daemon_rig import push_url
+from tests.daemon_rig import Ahead, push_url
 
 SOON_S = 60.0
 BASE = """
@@ -119,7 +118,7 @@ async def test_the_daemon_tells_whom_it_left_out_and_who_is_silent(
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:
     path = written(tmp_path, mosquitto.port)
-    async with app.gateway(load(path), Clock("always")) as daemon:
+    async with app.gateway(load(path), Ahead()) as daemon:
         await until(lambda: all(link.state.up for link in daemon.links))
         async with publishing(mosquitto, ("acme/7", count("b2")), ("acme/8", '{"volt": 3}')):
             await until(lambda: daemon.ingest.strangers.count("broker") >= 2)
@@ -150,7 +149,7 @@ async def test_a_suggested_line_makes_the_daemon_count(tmp_path: Path, mosquitto
         found = await asked(path, "--for", "3", "--topic", "maker/#")
         [row] = found["unknown"]
         path = written(tmp_path, mosquitto.port, row["suggestion"] + "\n")
-        async with app.gateway(load(path), Clock("always")) as daemon:
+        async with app.gateway(load(path), Ahead()) as daemon:
             id_ = row["suggestion"].split(" ")[0]
             await until(lambda: id_ in daemon.ingest.last_heard_ms)
 
@@ -189,7 +188,7 @@ async def test_an_unknown_maker_is_counted_by_the_steps_of_the_guide(
         lines = 'lines = { a = { line = "1" }, b = { line = "2" }, c = { line = "3" } }'
         pasted = row["suggestion"].replace("my-mapping", "hub").replace(" }", f", {lines} }}")
         path = written(tmp_path, mosquitto.port, f"{pasted}\n{table}")
-        async with app.gateway(load(path), Clock("always")) as daemon:
+        async with app.gateway(load(path), Ahead()) as daemon:
             async with asyncio.timeout(SOON_S):
                 while await counted(daemon, "gatehub-v2-site9-telemetry/b") != (0, 2):
                     await asyncio.sleep(0.05)
@@ -216,7 +215,7 @@ async def test_listening_to_all_topics_takes_nothing_from_the_daemon(
 ) -> None:
     """The daemon is away, its session is not: what it is owed waits for it, whoever else listens."""
     path = written(tmp_path, mosquitto.port)
-    async with app.gateway(load(path), Clock("always")) as daemon:
+    async with app.gateway(load(path), Ahead()) as daemon:
         await until(lambda: all(link.state.up for link in daemon.links))
     arguments = [sys.executable, "-m", "gateway", "discover", "-c", str(path), "--json", "--for", "6"]
     process = await asyncio.create_subprocess_exec(*arguments, stdout=subprocess.PIPE)
@@ -238,7 +237,7 @@ async def test_listening_to_all_topics_takes_nothing_from_the_daemon(
     assert row["times"] > 1
     heard = set[int]()
 
-    async with app.gateway(load(path), Clock("always")) as daemon:
+    async with app.gateway(load(path), Ahead()) as daemon:
         daemon.ingest.listeners.add(
             lambda parcels: heard.update(
                 booking.reading.start_ms or 0  # type: ignore[union-attr]
@@ -260,7 +259,7 @@ async def test_a_sample_is_the_whole_payload_and_nothing_else(tmp_path: Path, mo
 async def test_a_push_is_handed_through_by_the_daemon(tmp_path: Path) -> None:
     """It alone has the port, and keeps no payload."""
     path = written(tmp_path, free_port())
-    async with app.gateway(load(path), Clock("always")) as daemon:
+    async with app.gateway(load(path), Ahead()) as daemon:
         await until(lambda: daemon.links[0].state.up)
         waiting = asyncio.create_task(asyncio.to_thread(run, path, "--sample", "lan/door", "--for", "30"))
         await until(lambda: daemon.ingest.strangers.catching)
@@ -282,7 +281,7 @@ async def test_a_damaged_push_is_answered_with_the_path_and_the_reason(tmp_path:
     text = written(tmp_path, free_port()).read_text()
     path = tmp_path / "gateway.toml"
     path.write_text(text.replace('link = "broker", driver', 'link = "lan", driver'))
-    async with app.gateway(load(path), Clock("always")) as daemon:
+    async with app.gateway(load(path), Ahead()) as daemon:
         await until(lambda: daemon.links[0].state.up)
         body = count("a1").replace("3}", '"three"}').encode()
         status, answer = await asyncio.to_thread(post, push_url(daemon) + "/acme/7", body)

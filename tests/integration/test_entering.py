@@ -164,8 +164,8 @@ async def test_an_id_for_two_things_is_a_conflict(desk: Desk) -> None:
     tally = {
         "id": "t",
         "line": "door",
-        "from": "2026-11-25T09:00:00Z",
-        "to": "2026-11-25T09:15:00Z",
+        "from": "2026-11-20T09:00:00Z",
+        "to": "2026-11-20T09:15:00Z",
         "ins": 7,
     }
     assert (await desk.post("tallies", tally))[0] == 201
@@ -293,8 +293,8 @@ async def test_a_tally_of_a_time_nobody_watched_is_no_evidence(desk: Desk) -> No
     tally = {
         "id": "t",
         "line": "door",
-        "from": "2026-11-25T09:00:00Z",
-        "to": "2026-11-25T09:15:00Z",
+        "from": "2026-11-20T09:00:00Z",
+        "to": "2026-11-20T09:15:00Z",
         "ins": 118,
     }
     await desk.post("tallies", tally)

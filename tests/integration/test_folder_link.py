@@ -22,6 +22,7 @@ from gateway.driver import Device, Driver, Message, Site
 from gateway.links.folder import PART, FolderLink
 from gateway.links.shelf import Shelf, Sight
 from gateway.model import Damaged, Delivery, Ignored, Item, Stamp, Transactions
+from tests.daemon_rig import NOON, Ahead
 from tests.patience import until
 from tests.serial_rig import kept, quick
 
@@ -441,7 +442,7 @@ NAMELESS, EVENTS, TIMED = '{ sales = "n" }', '{ at = "t", sales = "n" }', '{ sta
 async def daemon(folder: Path, keys: str) -> AsyncIterator[Gateway]:
     (folder / "in").mkdir(exist_ok=True)
     (folder / "gateway.toml").write_text(CONFIG.format(folder=folder, keys=keys))
-    async with gateway(config.load(folder / "gateway.toml"), Clock("always")) as running:
+    async with gateway(config.load(folder / "gateway.toml"), Ahead()) as running:
         yield running
 
 
@@ -453,7 +454,7 @@ def counted(running: Gateway) -> int:
 async def test_a_crash_before_the_file_is_put_away_counts_it_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: str
 ) -> None:
-    recent = int(Clock("always").wall_ms() / 1000) // 900 * 900 - 1800
+    recent = NOON // 1000 - 1800
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.csv").write_text(f"t,n\n{recent},3\n")
     denied = Denied(monkeypatch, "put_away")
@@ -475,7 +476,7 @@ async def test_equal_files_without_time_are_each_counted(tmp_path: Path) -> None
 
 
 async def test_a_later_file_for_the_same_interval_replaces(tmp_path: Path) -> None:
-    recent = int(Clock("always").wall_ms() / 1000) // 900 * 900 - 1800
+    recent = NOON // 1000 - 1800
     async with daemon(tmp_path, TIMED) as running:
         for sales in (5, 4, 4):
             (tmp_path / "in" / "a.csv").write_text(f"t,n\n{recent},{sales}\n")

@@ -17,12 +17,11 @@ from gateway.metrics import exposition
 from simulators.axis import retail_data
 from simulators.irisys import IrisysVoice
 from simulators.mqtt import Record
-from tests.daemon_rig import Ahead, push_url
+from tests.daemon_rig import NOON, Ahead, push_url
 from tests.patience import until
 
 MINUTE, HOUR, QUARTER = 60_000, 3_600_000, 900_000
 YEAR = round(365.25 * 24) * HOUR
-NOON = 1_795_431_600_000  # 2026-11-23T12:00+01:00
 SERIAL, OTHER = "ACCC8EF3D92E", "ACCC8EF3D930"
 TEXT = f"""
 [gateway]
@@ -91,9 +90,10 @@ async def counting(folder: Path) -> AsyncIterator[Box]:
     """Half a minute past noon."""
     path = folder / "gateway.toml"
     path.write_text(TEXT)
-    clock = Ahead()
-    clock.ahead_ms = NOON + MINUTE // 2 - clock.wall_ms()
-    async with app.gateway(config.load(path), clock) as daemon, aiohttp.ClientSession() as web:
+    async with (
+        app.gateway(config.load(path), Ahead(NOON + MINUTE // 2)) as daemon,
+        aiohttp.ClientSession() as web,
+    ):
         await until(lambda: all(link.state.up for link in daemon.links))
         yield Box(daemon, web)
 

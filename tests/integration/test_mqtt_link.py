@@ -208,11 +208,10 @@ def numbered(numbers: Iterable[int]) -> list[bytes]:
 
 async def broker_has_read_everything(rig: Rig) -> None:
     """Its answer to a ping comes after it has read the acknowledgements before that ping."""
-    assert rig.link.connection is not None
-    wire = rig.link.connection._wire
-    before = wire._last_bytes_received
-    wire.ping()
-    await until(lambda: wire._last_bytes_received != before, "no answer to a ping")
+    connection = rig.link.connection
+    assert connection is not None
+    asked = connection.ping()  # others may be on their way
+    await until(lambda: connection.pongs >= asked, "no answer to a ping")
 
 
 async def drop_connection(rig: Rig) -> None:

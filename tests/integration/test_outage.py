@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from gateway import app, config
-from gateway.clock import Clock
 from gateway.links import supervise
 from gateway.links.supervise import Backoff
 from gateway.store.plan import LineTotals
 from simulators.bus import Bus
 from simulators.dcon import Module
+from tests.daemon_rig import Ahead
 
 SOON_S = 90.0
 MINUTE = 60_000
@@ -41,20 +41,6 @@ door = {{ link = "bus", driver = "dcon", address = "01", in = 0, out = 1, max_pe
 [zone]
 shop = {{ kind = "store", entrances = ["door"] }}
 """
-
-
-class Ahead(Clock):
-    """Time passes when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__("always")
-        self.ahead_ms = 0
-
-    def wall_ms(self) -> int:
-        return super().wall_ms() + self.ahead_ms
-
-    def mono_ms(self) -> int:
-        return super().mono_ms() + self.ahead_ms
 
 
 @contextlib.asynccontextmanager

@@ -22,7 +22,7 @@ from gateway.errors import ConfigurationError
 from gateway.links.pull import PullLink
 from gateway.model import Crossings, Item
 from simulators.portal import Faults, Portal, seeded
-from tests.daemon_rig import Ahead, Same, make_impatient
+from tests.daemon_rig import NOON, Ahead, Same, make_impatient
 from tests.patience import until
 
 STEP = 900_000
@@ -59,9 +59,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def clock() -> Ahead:
     """Five minutes into a quarter of an hour: no interval ends while a test runs."""
-    clock = Ahead()
-    clock.ahead_ms = STEP - clock.wall_ms() % STEP + STEP // 3
-    return clock
+    return Ahead(NOON + STEP // 3)
 
 
 @pytest.fixture

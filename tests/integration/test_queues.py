@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway import app, config
-from gateway.clock import Clock
 from gateway.control import ControlFaultError, ask
+from tests.daemon_rig import Ahead
 
 TEXT = """
 [gateway]
@@ -41,7 +41,7 @@ async def ask_daemon(path: Path, text: str, *commands: tuple[str, dict[str, Any]
         except ControlFaultError as error:
             return str(error)
 
-    async with app.gateway(loaded, Clock("always")):
+    async with app.gateway(loaded, Ahead()):
         for command, args in commands:
             answers.append(await asyncio.to_thread(ask_one, command, args))
     return answers

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +21,6 @@ import aiohttp
 import pytest
 
 from gateway import app, config
-from gateway.clock import Clock
 from simulators.publisher import Publisher
 from simulators.receipts import put
 from tests import patience
@@ -157,7 +157,7 @@ async def counting(
 
 
 async def _put(folder: Path, body: bytes) -> None:
-    put(folder, f"sums-{Clock('always').mono_ms()}.txt", body)
+    put(folder, f"sums-{time.monotonic_ns()}.txt", body)
     await until(lambda: not [path for path in folder.iterdir() if path.is_file()])
 
 

@@ -12,11 +12,10 @@ from zoneinfo import ZoneInfo
 import aiohttp
 
 from gateway import app, config
-from gateway.clock import Clock
 from simulators.receipts import Receipt, put
 from simulators.saft import Exported, audit_file
 from tests import patience
-from tests.daemon_rig import push_url
+from tests.daemon_rig import NOON, Ahead, push_url
 
 until = partial(patience.until, look_s=0.02)
 OSLO = ZoneInfo("Europe/Oslo")
@@ -53,12 +52,12 @@ class Shop:
         self.config = folder / "gateway.toml"
         self.config.write_text(TEXT.format(folder=self.folder))
         self.registers = Exported(self.folder, OSLO, "NOK", seed=3)
-        self.began_ms = Clock("always").wall_ms() // 1000 * 1000 - 6 * 3_600_000
+        self.began_ms = NOON - 6 * 3_600_000
         self.truth: Sums = Counter()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[app.Gateway]:
-        async with app.gateway(config.load(self.config), Clock("always")) as daemon:
+        async with app.gateway(config.load(self.config), Ahead()) as daemon:
             yield daemon
 
     def sell(self, hour: int, number: int = 40) -> list[Receipt]:
@@ -82,6 +81,12 @@ class Shop:
 
     async def put_away(self) -> None:
         await until(lambda: not list(self.folder.glob("*.xml")))
+
+    async def refusal(self) -> str:
+        """Why a file was set aside, which is written when it lies there."""
+        why = self.folder / "refused" / "export.xml.why"
+        await until(lambda: why.exists() and why.read_text())
+        return why.read_text()
 
 
 def told(daemon: app.Gateway) -> Sums:
@@ -114,9 +119,9 @@ async def test_a_cut_file_counts_what_was_whole_and_the_mended_one_the_rest(tmp_
     cut = whole[: len(whole) * 2 // 3]
     async with shop.open() as daemon:
         put(shop.folder, "export.xml", cut)
-        await shop.put_away()
+        refusal = await shop.refusal()
         assert 5 < told(daemon)["pos-1", "sales"] < shop.truth["pos-1", "sales"]
-        assert "the others are counted" in (shop.folder / "refused" / "export.xml.why").read_text()
+        assert "the others are counted" in refusal
         put(shop.folder, "export.xml", whole)
         await shop.put_away()
         assert told(daemon)["pos-1", "sales"] == shop.truth["pos-1", "sales"]
@@ -145,9 +150,8 @@ async def test_a_document_type_is_set_aside_unread(tmp_path: Path) -> None:
     entity = '<!DOCTYPE auditfile [<!ENTITY e SYSTEM "file:///etc/hostname">]>'
     async with shop.open() as daemon:
         put(shop.folder, "export.xml", content.replace("?>\n", f"?>{entity}", 1).encode())
-        await shop.put_away()
+        assert "damaged (syntax)" in await shop.refusal()
         assert told(daemon) == {}
-        assert "damaged (syntax)" in (shop.folder / "refused" / "export.xml.why").read_text()
 
 
 async def test_an_export_may_be_pushed_as_well(tmp_path: Path) -> None:

@@ -17,13 +17,13 @@ from click.testing import CliRunner, Result
 
 from gateway import app
 from gateway.__main__ import main
-from gateway.clock import Clock
 from gateway.config import load
 from gateway.model import Crossings, Parcel
 from simulators.bus import Bus
 from simulators.dcon import Module
 from simulators.publisher import Publisher
 from tests.brokers import Mosquitto
+from tests.daemon_rig import NOON, Ahead
 
 SOON_S = 90.0
 BASE = """
@@ -123,7 +123,7 @@ def test_a_wrong_configuration_is_exit_2(tmp_path: Path, text: str) -> None:
 
 
 def message(number: int) -> str:
-    start = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1) + timedelta(seconds=number)
+    start = datetime.fromtimestamp(NOON / 1000 - 3600 + number, UTC)
     body = {"mac": "a1", "n": str(number), "in": 1, "from": start.isoformat()}
     return json.dumps({**body, "to": (start + timedelta(seconds=1)).isoformat()})
 
@@ -202,7 +202,7 @@ async def test_the_daemon_still_gets_every_message(
 ) -> None:
     path = written(tmp_path, BROKER.format(port=mosquitto.port, version=version))
     config = load(path)
-    async with app.gateway(config, Clock("always")) as daemon:
+    async with app.gateway(config, Ahead()) as daemon:
         await until(lambda: daemon.links[0].state.up)
     arguments = ["-m", "gateway", "try", "-c", str(path), "--for", "40"]
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
@@ -222,7 +222,7 @@ async def test_the_daemon_still_gets_every_message(
         readings = [booking.reading for parcel in parcels for booking in parcel.bookings]
         keys.update(reading.key for reading in readings if isinstance(reading, Crossings))
 
-    async with app.gateway(config, Clock("always")) as daemon:
+    async with app.gateway(config, Ahead()) as daemon:
         daemon.ingest.listeners.add(note)
         await until(lambda: len(keys) >= published)
     assert keys == {str(number) for number in range(published)}

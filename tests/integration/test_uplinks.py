@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,13 +15,12 @@ import aiohttp
 import pytest
 
 from gateway import app, config
-from gateway.clock import Clock
 from simulators.lorawan import ImbuildingsVoice, Vs125Voice, Vs350Voice, dev_eui, things_stack
 from simulators.mqtt import Record, Voice
 from simulators.publisher import Publisher
 from simulators.timing import rfc3339
 from tests.brokers import Mosquitto
-from tests.daemon_rig import push_url
+from tests.daemon_rig import NOON, Ahead, push_url
 from tests.patience import until
 
 MINUTE = 60_000
@@ -90,7 +88,7 @@ async def counting(folder: Path, port: int) -> AsyncIterator[Around]:
     path = folder / "gateway.toml"
     path.write_text(TEXT.format(port=port, **{name: dev_eui(name).upper() for name in names}))
     async with contextlib.AsyncExitStack() as stack:
-        daemon = await stack.enter_async_context(app.gateway(config.load(path), Clock("always")))
+        daemon = await stack.enter_async_context(app.gateway(config.load(path), Ahead()))
         web = await stack.enter_async_context(aiohttp.ClientSession())
         publisher = stack.enter_context(Publisher("127.0.0.1", port))
         await until(lambda: all(link.state.up for link in daemon.links))
@@ -98,10 +96,11 @@ async def counting(folder: Path, port: int) -> AsyncIterator[Around]:
 
 
 def minutes(*counts: tuple[int, int]) -> list[Record]:
-    """The last minutes before this one, oldest first."""
-    now_ms = int(time.time() * 1000) // MINUTE * MINUTE - len(counts) * MINUTE
+    """The last minutes before noon, oldest first."""
+    first_ms = NOON - len(counts) * MINUTE
     return [
-        (now_ms + at * MINUTE, now_ms + (at + 1) * MINUTE, ins, outs) for at, (ins, outs) in enumerate(counts)
+        (first_ms + at * MINUTE, first_ms + (at + 1) * MINUTE, ins, outs)
+        for at, (ins, outs) in enumerate(counts)
     ]
 
 

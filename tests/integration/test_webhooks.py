@@ -15,11 +15,10 @@ import aiohttp
 import pytest
 
 from gateway import app, config
-from gateway.clock import Clock
 from simulators.receipts import Receipt
 from simulators.webhooks import STYLES, Hooked, Shopify, Square, signature
 from tests import patience
-from tests.daemon_rig import push_url
+from tests.daemon_rig import NOON, Ahead, push_url
 
 until = partial(patience.until, look_s=0.02)
 KEY, PUBLIC = "hush", "https://tills.example.com/push/shop"
@@ -71,14 +70,14 @@ async def counting(folder: Path, text: str) -> AsyncIterator[app.Gateway]:
     (folder / "gateway.toml").write_text(text)
     (folder / "shop.key").write_text(f"{KEY}\n")
     (folder / "shop.key").chmod(0o600)
-    async with app.gateway(config.load(folder / "gateway.toml"), Clock("always")) as daemon:
+    async with app.gateway(config.load(folder / "gateway.toml"), Ahead()) as daemon:
         await until(lambda: daemon.links[0].state.up)
         yield daemon
 
 
 def receipts(number: int = 14) -> list[Receipt]:
-    """Of the last two hours; each fifth gives money back."""
-    began_ms = Clock("always").wall_ms() - 7_200_000
+    """Of the two hours before noon; each fifth gives money back."""
+    began_ms = NOON - 7_200_000
     return [
         Receipt(
             f"pos-{1 + one % 2}", f"r-{one}", began_ms + 480_000 * one, 0 if gone else 100 * one + 5, gone
@@ -216,7 +215,7 @@ async def test_an_order_that_two_cards_pay_for_in_the_store_is_one_sale(tmp_path
 
 async def test_a_location_nobody_configured_is_a_stranger_and_not_sent_for_ever(tmp_path: Path) -> None:
     async with counting(tmp_path, SHOPIFY) as daemon:
-        sold = [Receipt("pos-77", "r-1", Clock("always").wall_ms() - 60_000, 100)]
+        sold = [Receipt("pos-77", "r-1", NOON - 60_000, 100)]
         await play(daemon, "shopify", sold, trouble=0.0)
         assert told(daemon) == {}
         assert [(one.link, one.device) for one in daemon.ingest.strangers.told()] == [("shop", "77")]

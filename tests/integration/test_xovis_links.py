@@ -11,10 +11,9 @@ import aiohttp
 import pytest
 
 from gateway import app, config
-from gateway.clock import Clock
 from gateway.links.push import PushLink
 from simulators.xovis import MINUTE_MS, Sensor, bundle
-from tests.daemon_rig import make_impatient
+from tests.daemon_rig import NOON, Ahead, make_impatient
 from tests.patience import until
 
 TEXT = """
@@ -54,7 +53,7 @@ async def counting(folder: Path, sensor: Sensor) -> AsyncIterator[app.Gateway]:
     (folder / "sensor.password").chmod(0o600)
     path = folder / "gateway.toml"
     path.write_text(TEXT.format(tcp=sensor.tcp_port, url=sensor.url))
-    async with app.gateway(config.load(path), Clock("always")) as daemon:
+    async with app.gateway(config.load(path), Ahead()) as daemon:
         yield daemon
 
 
@@ -63,13 +62,8 @@ def stored(daemon: app.Gateway, counter: str = "door") -> dict[int, tuple[int, i
     return {row["start_ms"]: (row["ins"], row["outs"]) for row in rows if row["counter"] == counter}
 
 
-def hour_ago() -> int:
-    now_ms = Clock("always").wall_ms()
-    return now_ms - now_ms % MINUTE_MS - 60 * MINUTE_MS
-
-
 async def test_what_a_lost_stream_cost_comes_from_the_store(tmp_path: Path) -> None:
-    first_ms = hour_ago()
+    first_ms = NOON - 60 * MINUTE_MS
     async with Sensor() as sensor, counting(tmp_path, sensor) as daemon:
         await until(lambda: sensor.dialled)
         sensor.test()
@@ -88,7 +82,7 @@ async def test_what_a_lost_stream_cost_comes_from_the_store(tmp_path: Path) -> N
 
 
 async def test_a_bundle_of_old_firmware_is_pushed(tmp_path: Path) -> None:
-    first_ms = hour_ago()
+    first_ms = NOON - 60 * MINUTE_MS
     first = datetime.fromtimestamp(first_ms / 1000, timezone(timedelta(hours=2)))
     minute = (first.isoformat(), (first + timedelta(minutes=1)).isoformat(), 5, 4)
     async with Sensor() as sensor, counting(tmp_path, sensor) as daemon:

@@ -6,6 +6,7 @@ python -m tests.torture.campaign --kills 200 --cuts 100 --torn 100
 from __future__ import annotations
 
 import argparse
+import secrets
 import signal
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.patience import SOON_S
 from tests.torture import powercut
 from tests.torture.rig import Rig, wait_until
 
@@ -54,7 +56,7 @@ def campaign(
         rig.start("broker")
         rig.start("office")
         rig.start_gateway()
-        wait_until(rig.subscribed, 20, "the first subscription")
+        wait_until(rig.subscribed, SOON_S, "the first subscription")
         rig.feeder.start()
         for number in range(kills):
             time.sleep(rig.rng.uniform(0.02, 0.8))
@@ -123,7 +125,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--cuts", type=int, default=100)
     parser.add_argument("--torn", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 31))
     given = parser.parse_args()
     print(f"seed {given.seed}")
     failed = Counter[str]()

@@ -30,6 +30,9 @@ from queue import SimpleQueue
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests import machine_time
+from tests.patience import SOON_S
+
 BIN = Path(sys.executable).parent
 COUNTERS = 6
 STEP_MS = 1000
@@ -109,7 +112,7 @@ class Feeder:
         self.ledger = Ledger()
         self._rng = random.Random(seed)
         self._stop = threading.Event()
-        self._next = int(time.time()) * 1000 - BACK_MS
+        self._next = int(machine_time.now_s()) * 1000 - BACK_MS
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._mids: dict[int, tuple[str, int]] = {}
         self._acknowledged: SimpleQueue[int] = SimpleQueue()  # the client calls back holding locks of its own
@@ -158,7 +161,9 @@ class Feeder:
         """Stop sending and wait until everything sent is acknowledged, for as long as that goes on."""
         self._stop.set()
         self._thread.join()
-        assert self._next < time.time() * 1000, "readings of the future are refused, not lost: begin earlier"
+        assert self._next < machine_time.now_s() * 1000, (
+            "readings of the future are refused, not lost: begin earlier"
+        )
         left = len(self._mids)
         while not self._settled():
             wait_until(partial(self._fewer_than, left), patience_s, "one more PUBACK")
@@ -256,7 +261,7 @@ class Rig:
         """Start the daemon and wait until it is ready; remember how long that took."""
         began = time.monotonic()
         self.start("gateway")
-        wait_until(lambda: self.ready() or not self.alive("gateway"), 20, "ready")
+        wait_until(lambda: self.ready() or not self.alive("gateway"), SOON_S, "ready")
         assert self.alive("gateway"), f"the daemon ended by itself, see {self.folder}/log"
         self.slowest_start_s = max(self.slowest_start_s, time.monotonic() - began)
 

@@ -643,13 +643,8 @@ def test_a_driver_that_cannot_be_loaded_is_named_and_the_others_go_on(
 ) -> None:
     """Somebody's own package may be half installed."""
     point = EntryPoint("acme", "no_such_package.family:FAMILY", driver.ENTRY_POINTS)
-
-    def entry_points(**wanted: str) -> list[EntryPoint]:
-        found = [*real(group=driver.ENTRY_POINTS), point]
-        return [one for one in found if one.name == wanted.get("name", one.name)]
-
-    real = driver.metadata.entry_points
-    monkeypatch.setattr(driver.metadata, "entry_points", entry_points)
+    installed = {**driver._installed(), "acme": point}
+    monkeypatch.setattr(driver, "_installed", lambda: installed)
     listed = CliRunner().invoke(main, ["drivers"])
     assert listed.exit_code == 1
     assert "dcon" in listed.stdout

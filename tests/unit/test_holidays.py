@@ -12,8 +12,10 @@ from click.testing import CliRunner
 
 from gateway import config, holidays
 from gateway.__main__ import main
+from gateway.clock import Clock
 from gateway.config import almanac
 from gateway.errors import ConfigurationError
+from tests.daemon_rig import NOON
 
 HEAD = """
 [gateway]
@@ -158,7 +160,8 @@ def test_a_day_that_is_not_public_counts_only_by_its_name(tmp_path: Path) -> Non
     assert (hours.of(date(2026, 6, 5)), hours.of(date(2026, 5, 1))) == ((), ((600, 1260),))
 
 
-def test_check_lists_what_came_out(tmp_path: Path) -> None:
+def test_check_lists_what_came_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Clock, "wall_ms", lambda _clock: NOON)  # what is over is not listed
     path = write(tmp_path, RULES)
     shown = CliRunner().invoke(main, ["check", "--effective", "-c", str(path)])
     assert shown.exit_code == 0

@@ -1,4 +1,4 @@
-"""A few seconds of `make fuzz` for each driver, and proof that it can find something."""
+"""A second of `make fuzz` for each driver, and proof that it can find something."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.fuzz.target import MEASURE_EVERY, Target
 
 @pytest.mark.needs_module("atheris")
 @pytest.mark.parametrize("name", family_names())
-def test_two_seconds_of_fuzzing_find_nothing(name: str) -> None:
-    code, inputs, printed = run(name, 2)
+def test_a_second_of_fuzzing_finds_nothing(name: str) -> None:
+    code, inputs, printed = run(name, 1)
     assert code == 0, printed[-4000:]
     assert inputs > 100
 

@@ -15,7 +15,8 @@ from drivers.xovis.family import FAMILY, Xovis, XovisOptions
 from drivers.xovis.stream import LONGEST, Objects
 from gateway.driver import Device, Fetch, Message, Response, Side
 from gateway.model import Basis, Crossings, Damaged, DamageReason, Ignored, Item
-from tests.contracts.test_driver_laws import _leaves, assert_sane, examples, strange
+from tests.contracts.test_driver_laws import _leaves, examples, strange
+from tests.families import assert_sane
 
 FOLDER = Path(__file__).parents[2] / "vectors"
 VECTORS: dict[str, dict[str, Any]] = {
