@@ -94,7 +94,13 @@ def test_half_an_interval_or_an_impossible_one_is_damage() -> None:
     nine, ten = "2026-11-23T09:00:00Z", "2026-11-23T10:00:00Z"
     for body in ({"s": nine}, {"e": nine}, {"s": ten, "e": nine}, {"s": nine, "e": nine}):
         assert spans({}, body, start="s", end="e") == [Damaged]
-    assert spans({}, {"s": "2026-01-01T00:00:00Z", "e": nine}, start="s", end="e") == [Damaged]
+    for begun in ("2026-11-22T07:59:59Z", "2026-01-01T00:00:00Z"):  # longer than any day
+        assert spans({}, {"s": begun, "e": nine}, start="s", end="e") == [Damaged]
+    assert spans({}, {"s": "2026-11-22T08:00:00Z", "e": nine}, start="s", end="e") == [
+        (NINE - 25 * HOUR, NINE)
+    ]
+    week = 7 * 24 * HOUR
+    assert spans({"span_s": week // 1000}, {"t": nine}, end="t") == [(NINE - week, NINE)]
 
 
 @pytest.mark.parametrize(

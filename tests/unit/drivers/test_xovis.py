@@ -197,7 +197,16 @@ def test_a_count_out_of_range_is_damage(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "end", [1645792860000, 1645792850000, 10**14, None, "yesterday", "2022-02-25T12:42:00"]
+    "end",
+    [
+        1645792860000,
+        1645792850000,
+        1645792860000 + 90_000_001,
+        10**14,
+        None,
+        "yesterday",
+        "2022-02-25T12:42:00",
+    ],
 )
 def test_an_interval_that_cannot_be_is_damage(end: object) -> None:
     body = logics()
