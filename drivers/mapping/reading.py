@@ -83,7 +83,7 @@ def compile_reading(
 ) -> Reading:
     """Raises ValueError for a site's zone that is not one."""
     time = keys.time or time
-    read_time = clock(time.format, time.zone, site.timezone)
+    read_time = clock(time.format, time.zone, site.timezone, inclusive=time.end == "inclusive")
     emits: list[Emit] = []
     if keys.given(DELTAS):
         emits.append(_crossings(keys, time, read_time, numerals))
@@ -337,7 +337,7 @@ Check = tuple[str, Callable[[Scope], object]]  # what is wrong where it raises N
 def checks(keys: ReadingKeys, time: TimeKeys, numerals: Numerals, site: Site) -> dict[str, Check]:
     """By path: each value of a reading by itself, so that the one that damages it can be named."""
     time = keys.time or time
-    read_time = clock(time.format, time.zone, site.timezone)
+    read_time = clock(time.format, time.zone, site.timezone, inclusive=time.end == "inclusive")
     span = _span(keys, time, read_time) if keys.given((*DELTAS, *RECEIPTS)) else nothing
     found: dict[str, Check] = {}
     for field in ("start", "end", "at"):

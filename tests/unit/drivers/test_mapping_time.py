@@ -120,6 +120,24 @@ def test_inclusive_ends_become_exclusive(notation: str, end: object) -> None:
     assert found == [(NINE, NINE + HOUR)]
 
 
+@pytest.mark.parametrize(
+    ("notation", "first", "last", "hours"),
+    [
+        ("%Y-%m-%d %H", "2026-11-23 10", "2026-11-23 11", 2),
+        ("%d.%m.%Y", "23.11.2026", "23.11.2026", 24),
+        ("%d.%m.%Y", "29.03.2026", "29.03.2026", 23),
+        ("%d.%m.%Y", "25.10.2026", "25.10.2026", 25),
+    ],
+)
+def test_an_inclusive_end_without_minutes_or_hours_is_over_with_them(
+    notation: str, first: str, last: str, hours: int
+) -> None:
+    ((start_ms, end_ms),) = spans(
+        {"format": notation, "end": "inclusive"}, {"s": first, "e": last}, start="s", end="e"
+    )
+    assert end_ms - start_ms == hours * HOUR
+
+
 LOCAL = {"format": "%Y-%m-%d %H:%M", "span_s": 900, "label": "start"}
 
 
