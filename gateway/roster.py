@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from gateway.config import Config, Counter
@@ -276,7 +276,7 @@ def _source(group: Sequence[Counter], *, alone: bool) -> Source:
     several = len(group) > 1
     device = first.device
     if several and not first.family.reads_lines:  # no line names of one: the payload's own reach the roster
-        device = Device(device.options, {}, device.site, device.shared)
+        device = replace(device, lines={})
     routes = tuple(_route(one) for one in group)
     return Source(
         link=first.link,
