@@ -33,6 +33,7 @@ class Resolved:
     """What one message or poll came to."""
 
     bookings: list[Booking] = field(default_factory=list)
+    unwatched: list[Booking] = field(default_factory=list)  # zeros made up: neither stored nor watched time
     statuses: list[tuple[str, Status]] = field(default_factory=list)
     unknown: list[Item] = field(default_factory=list)  # of devices or lines that are not configured
     damaged: list[Damaged] = field(default_factory=list)
@@ -171,7 +172,9 @@ class Roster:
             line = route.lines.get(name)
             if line is not None:
                 reading = _oriented(item, line[1], route.epoch)
-                resolved.bookings.append(Booking(route.counter, line[0], reading))
+                made_up = type(reading) is Crossings and reading.unwatched
+                told = resolved.unwatched if made_up else resolved.bookings
+                told.append(Booking(route.counter, line[0], reading))
                 booked = True
         if not booked and not (source.selective and routes):
             resolved.unknown.append(item)
@@ -193,6 +196,7 @@ def _oriented(
             item.key,
             item.basis,
             item.growing,
+            item.unwatched,
         )
     if type(item) is Register and (reverse or epoch or item.line != MAIN_LINE):
         ins, outs = (item.total_out, item.total_in) if reverse else (item.total_in, item.total_out)
