@@ -36,6 +36,7 @@ class Resolved:
     unwatched: list[Booking] = field(default_factory=list)  # zeros made up: neither stored nor watched time
     statuses: list[tuple[str, Status]] = field(default_factory=list)
     unknown: list[Item] = field(default_factory=list)  # of devices or lines that are not configured
+    unchosen: int = 0  # items of lines that nobody asked for, of devices that are configured
     damaged: list[Damaged] = field(default_factory=list)
     ignored: list[Ignored] = field(default_factory=list)
     adopted: list[Adopted] = field(default_factory=list)
@@ -176,8 +177,11 @@ class Roster:
                 told = resolved.unwatched if made_up else resolved.bookings
                 told.append(Booking(route.counter, line[0], reading))
                 booked = True
-        if not booked and not (source.selective and routes):
-            resolved.unknown.append(item)
+        if not booked:
+            if source.selective and routes:
+                resolved.unchosen += 1
+            else:
+                resolved.unknown.append(item)
 
 
 def _oriented(

@@ -169,7 +169,7 @@ def test_a_register_read_from_another_line_begins_anew(tmp_path: Path) -> None:
 
 def test_line_that_was_not_chosen_is_no_stranger(roster: Roster) -> None:
     resolved = roster.resolve(source_of(roster, "corner"), [crossing(line="Z")], topic="x/corner")
-    assert (resolved.bookings, resolved.unknown) == ([], [])
+    assert (resolved.bookings, resolved.unknown, resolved.unchosen) == ([], [], 1)
 
 
 def test_items_of_an_unknown_device_are_kept_apart(roster: Roster) -> None:
