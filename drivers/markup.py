@@ -46,6 +46,8 @@ class Element(str):
 
     def get(self, name: str) -> Any:
         found = self.inner.get(name)
+        if found is None and ":" in name:
+            return self.get(unprefixed(name))
         return self if found is None and name == self.tag and name else found
 
     def __getitem__(self, name: Any) -> Any:
@@ -191,6 +193,11 @@ def parse_xml(payload: bytes) -> Element:
 
 def _refuse(*_told: object) -> None:
     raise Noise(DamageReason.SYNTAX)
+
+
+def unprefixed(name: str) -> str:
+    """`ns:name` as `name`, `@ns:name` as `@name`: as it was written in the body."""
+    return ("@" if name.startswith("@") else "") + _local(name).removeprefix("@")
 
 
 def _local(name: str) -> str:

@@ -104,7 +104,7 @@ class Mapped:
             compile_reading(keys, table.time, table.format.numerals, site, number)
             for number, keys in enumerate(table.reading)
         ]
-        self.parse = table.format.parse
+        self.parse = table.format.parser(table.columns)
         self._folds = Folds()
         self._bodies = Bodies(table.format, table.columns)
         self._timed = any(keys.given(("start", "end", "at")) for keys in table.reading)
