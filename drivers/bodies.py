@@ -16,6 +16,7 @@ from gateway.model import MAX_COUNT, DamageReason
 
 MAX_NAME = 128  # characters of a device's id, a line's name or a key
 MAX_INSTANT_MS = 253_402_300_800_000  # the year 10 000
+LONGEST_MS = 25 * 3_600_000  # of an interval: no device sums up more than a day, which autumn makes longer
 SECONDS_BELOW = 100_000_000_000  # as seconds the year 5138, as milliseconds 1973
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)

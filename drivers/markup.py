@@ -6,12 +6,14 @@ there are no entities but the five of XML itself, and nothing outside the body i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Any, Self
 from xml.parsers import expat
 
 from drivers.bodies import Noise
-from gateway.model import DamageReason
+from drivers.objects import BLANK, LONGEST
+from gateway.model import Damaged, DamageReason
 
 MAX_DEPTH = 64  # elements inside each other
 MAX_NODES = 250_000  # elements and attributes of one body
@@ -20,6 +22,10 @@ MAX_TEXT = 1 << 20  # characters of one such element
 MAX_NAMES = 1000  # different ones there, of tags and attributes; the parser remembers each
 MAX_TOKEN_BYTES = 1 << 20  # of a tag or a comment there
 CHUNK_BYTES = 1 << 16
+STEP_BYTES = 4096  # that the parser gets of a stream at a time: what is no XML costs no more
+MAX_ROOT = 128  # bytes of an outermost element's name
+BEGINNING = re.compile(rb"<[?!:A-Z_a-z\x80-\xff]")
+TAG = re.compile(rb"""<(?:[^"'>]|"[^"]*"|'[^']*')*>""")
 _NOTHING: dict[str, Any] = {}
 
 
@@ -40,6 +46,8 @@ class Element(str):
 
     def get(self, name: str) -> Any:
         found = self.inner.get(name)
+        if found is None and ":" in name:
+            return self.get(unprefixed(name))
         return self if found is None and name == self.tag and name else found
 
     def __getitem__(self, name: Any) -> Any:
@@ -187,5 +195,110 @@ def _refuse(*_told: object) -> None:
     raise Noise(DamageReason.SYNTAX)
 
 
+def unprefixed(name: str) -> str:
+    """`ns:name` as `name`, `@ns:name` as `@name`: as it was written in the body."""
+    return ("@" if name.startswith("@") else "") + _local(name).removeprefix("@")
+
+
 def _local(name: str) -> str:
     return name.rpartition(":")[2]
+
+
+class Documents:
+    """Cuts a stream: documents end with their outermost element; behind damage others begin like them."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._from = 0
+        self._noise = 0  # bytes outside documents that are not told yet
+        self._lost = False
+        self._root = b""  # the outermost element's name, and that of the last whole document
+        self._known: re.Pattern[bytes] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._depth, self._end = 0, -1
+        self._empty = 0  # where an outermost element without content ends
+        self._told = 0  # bytes of the open document that the parser has
+        self._parser = expat.ParserCreate()
+        self._parser.StartElementHandler = self._started
+        self._parser.EndElementHandler = self._ended
+        self._parser.DefaultHandler = _unread  # and with one no entity is put in
+
+    @property
+    def pending(self) -> int:
+        return len(self._held)
+
+    def reopened(self) -> None:
+        self._held, self._noise, self._lost = b"", 0, False
+        self._begin()
+
+    def feed(self, data: bytes) -> list[bytes | Damaged]:
+        self._held += data
+        found: list[bytes | Damaged] = []
+        while self._told or self._skip(found):
+            spoilt = self._parse()
+            if self._end >= 0:
+                found.append(self._held[self._from : self._from + self._end])
+                self._known = re.compile(rb"<\?xml|<" + re.escape(self._root) + rb"[\s/>]")
+                self._lost = False
+                self._pass_over(self._end)
+            elif spoilt:
+                self._noise += spoilt
+                self._lost = True
+                self._pass_over(spoilt)
+            else:
+                break
+        self._held, self._from = self._held[self._from :], 0
+        return found
+
+    def _pass_over(self, size: int) -> None:
+        self._from += size
+        self._begin()
+
+    def _skip(self, found: list[bytes | Damaged]) -> bool:
+        """To where a document begins; false where none does. Noise is told in one piece."""
+        wanted = self._known if self._lost and self._known else BEGINNING
+        start = wanted.search(self._held, self._from)
+        half = self._held.rfind(b"<", max(self._from, len(self._held) - MAX_ROOT))
+        end = start.start() if start else len(self._held) if half < 0 else half
+        self._noise += len(self._held[self._from : end].translate(None, BLANK))
+        self._from = end
+        if self._noise and (start or self._noise > LONGEST):
+            found.append(Damaged(DamageReason.SYNTAX, self._noise))
+            self._noise = 0
+        return start is not None
+
+    def _parse(self) -> int:
+        """How much cannot be a document's beginning; 0 where it may, or is whole."""
+        while piece := self._held[self._from + self._told : self._from + self._told + STEP_BYTES]:
+            self._told += len(piece)
+            try:
+                self._parser.Parse(piece, False)
+            except expat.ExpatError:
+                return max(1, self._parser.ErrorByteIndex)
+            except (ValueError, LookupError):  # of an encoding that nobody knows
+                return max(1, self._parser.CurrentByteIndex)
+            if self._end >= 0:
+                return 0
+        return self._told if self._told > LONGEST else 0
+
+    def _started(self, name: str, _attributes: object) -> None:
+        if not self._depth:
+            self._root = name.encode()[:MAX_ROOT]
+            begun = self._tag()
+            self._empty = begun.end() - self._from if begun and begun[0].endswith(b"/>") else 0
+        self._depth += 1
+
+    def _ended(self, _name: str) -> None:
+        self._depth -= 1
+        if not self._depth:
+            tag = self._tag()
+            self._end = self._empty or (tag.end() - self._from if tag else -1)
+
+    def _tag(self) -> re.Match[bytes] | None:
+        return TAG.match(self._held, self._from + self._parser.CurrentByteIndex)
+
+
+def _unread(_text: str) -> None:
+    """What is between the elements is the document's reader's."""

@@ -63,6 +63,7 @@ class Device:
     shared: Mapping[str, Mapping[str, object]] = field(
         default_factory=dict
     )  # top-level tables, e.g. [mapping]
+    over: str = ""  # the kind of link that carries it
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Protocol
 
 from gateway.clock import Clock
@@ -28,6 +29,8 @@ BATCH_PARCELS = 4000  # bounds one transaction after a stall
 ROOM_READINGS = 20_000  # above this, links stop reading
 IMPATIENT_S = 0.05
 FULL_RETRY_S = 5.0
+SHOWN = 3  # names in one line of the log
+REFUSED = {"future": "of a time still to come", "ancient": "of a time that is no longer kept"}
 
 Done = Callable[[], None]
 Listener = Callable[[Sequence[Parcel]], None]
@@ -68,6 +71,7 @@ class Ingest:
         self.clock_offset_ms: dict[str, int] = {}  # counter → device time minus receipt, of its last reading
         self.commit_times = Histogram()
         self._foreign: set[str] = set()  # tills whose other currency was told
+        self._refused: set[tuple[str, str]] = set()  # link and result that were told
         self.listeners: set[Listener] = set()
         self.fault = ""  # why acknowledgements are withheld
 
@@ -106,6 +110,9 @@ class Ingest:
         self.strangers.note(source, resolved, Heard(link, stamp, payload, topic, peer))
         counts = self.telegrams[link]
         heard = self._note(resolved, counts, stamp)
+        if resolved.damaged:
+            why = ", ".join(sorted({str(item.reason) for item in resolved.damaged}))
+            self._tell_refused(link, "damaged", f"a telegram for {_some(source.counters)} is damaged: {why}")
         parcel = Parcel(link, stamp, resolved.bookings, heard, delivery, adopted=resolved.adopted)
         self._queue.append((parcel, done))
         self._readings += len(resolved.bookings) or 1
@@ -150,7 +157,7 @@ class Ingest:
             counts["damaged"] += 1
         elif resolved.unknown:
             counts["unknown_counter"] += 1
-        elif resolved.ignored and not resolved.bookings and not resolved.statuses:
+        elif (resolved.ignored or resolved.unchosen) and not resolved.bookings and not resolved.statuses:
             counts["ignored"] += 1
         heard = []
         for counter, status in resolved.statuses:
@@ -194,6 +201,10 @@ class Ingest:
         for (parcel, done), outcome in zip(batch, recorded, strict=True):
             if outcome.result != "ok" or parcel.bookings or parcel.heard:
                 self.telegrams[parcel.link][outcome.result] += 1
+            if outcome.result in REFUSED:
+                names = _some(dict.fromkeys(one.counter for one in parcel.bookings))
+                words = f"counts of {names} are refused: {REFUSED[outcome.result]}; is its clock right?"
+                self._tell_refused(parcel.link, outcome.result, words)
             for till, currency in outcome.foreign.items():
                 self._tell_foreign(till, currency)
             if done is not None:
@@ -202,6 +213,12 @@ class Ingest:
             listener(parcels)
         if len(batch) == BATCH_PARCELS:
             self._due(0.0)  # what came meanwhile has its own time; only what was left over is late
+
+    def _tell_refused(self, link: str, result: str, words: str) -> None:
+        """Once for each link and reason; the metrics count them all."""
+        level = logging.DEBUG if (link, result) in self._refused else logging.WARNING
+        self._refused.add((link, result))
+        log.log(level, "link %s: %s", link, words)
 
     def _tell_foreign(self, till: str, currency: str) -> None:
         """Once for each till."""
@@ -231,3 +248,9 @@ class Ingest:
                 self.fault = ""
             self.commit_times.observe(loop.time() - began)
             return recorded
+
+
+def _some(names: Iterable[str]) -> str:
+    """A few of them: a link may have hundreds."""
+    first = list(islice(names, SHOWN + 1))
+    return ", ".join(first[:SHOWN]) + (" and others" if len(first) > SHOWN else "")

@@ -86,6 +86,7 @@ class Crossings:
     key: str | None = None
     basis: Basis = Basis.DELTA
     growing: bool = False  # a running interval whose later, longer copies replace the earlier ones
+    unwatched: bool = False  # zeros that the device makes up for a time when it did not look
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from gateway.config import Config, Counter
@@ -33,8 +33,10 @@ class Resolved:
     """What one message or poll came to."""
 
     bookings: list[Booking] = field(default_factory=list)
+    unwatched: list[Booking] = field(default_factory=list)  # zeros made up: neither stored nor watched time
     statuses: list[tuple[str, Status]] = field(default_factory=list)
     unknown: list[Item] = field(default_factory=list)  # of devices or lines that are not configured
+    unchosen: int = 0  # items of lines that nobody asked for, of devices that are configured
     damaged: list[Damaged] = field(default_factory=list)
     ignored: list[Ignored] = field(default_factory=list)
     adopted: list[Adopted] = field(default_factory=list)
@@ -171,10 +173,15 @@ class Roster:
             line = route.lines.get(name)
             if line is not None:
                 reading = _oriented(item, line[1], route.epoch)
-                resolved.bookings.append(Booking(route.counter, line[0], reading))
+                made_up = type(reading) is Crossings and reading.unwatched
+                told = resolved.unwatched if made_up else resolved.bookings
+                told.append(Booking(route.counter, line[0], reading))
                 booked = True
-        if not booked and not (source.selective and routes):
-            resolved.unknown.append(item)
+        if not booked:
+            if source.selective and routes:
+                resolved.unchosen += 1
+            else:
+                resolved.unknown.append(item)
 
 
 def _oriented(
@@ -193,6 +200,7 @@ def _oriented(
             item.key,
             item.basis,
             item.growing,
+            item.unwatched,
         )
     if type(item) is Register and (reverse or epoch or item.line != MAIN_LINE):
         ins, outs = (item.total_out, item.total_in) if reverse else (item.total_in, item.total_out)
@@ -276,7 +284,7 @@ def _source(group: Sequence[Counter], *, alone: bool) -> Source:
     several = len(group) > 1
     device = first.device
     if several and not first.family.reads_lines:  # no line names of one: the payload's own reach the roster
-        device = Device(device.options, {}, device.site, device.shared)
+        device = replace(device, lines={})
     routes = tuple(_route(one) for one in group)
     return Source(
         link=first.link,

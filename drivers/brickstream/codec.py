@@ -64,9 +64,7 @@ def decode(payload: bytes, believed: Collection[int] = ()) -> list[Item]:
         return [Damaged(noise.reason, size)]
     rows = [one for one in found if isinstance(one, _Row)]
     sound = {SOUND, *believed}
-    counted: list[Item] = [
-        _crossings(device_id(root), row) for row in rows if row.status in sound or not row.empty
-    ]
+    counted: list[Item] = [_crossings(device_id(root), row, sound) for row in rows]
     rest: list[Item] = [one for one in found if not isinstance(one, _Row)]
     told = [_status(root, rows, sound)] if rows else []
     return [*counted, *rest, *told] or [Ignored("no rows")]
@@ -154,8 +152,9 @@ def _local_ms(day: object, clock: object) -> int:
     return to_ms(moment)
 
 
-def _crossings(counter: str, row: _Row) -> Crossings:
-    return Crossings(counter, row.line, row.start_ms, row.end_ms, row.ins, row.outs)
+def _crossings(counter: str, row: _Row, sound: Collection[int]) -> Crossings:
+    unwatched = row.empty and row.status not in sound
+    return Crossings(counter, row.line, row.start_ms, row.end_ms, row.ins, row.outs, unwatched=unwatched)
 
 
 def _status(root: Element, rows: list[_Row], sound: Collection[int]) -> Status:

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from drivers.bodies import Noise, Table, name, parse_json, tables, utc_ms, whole
+from drivers.bodies import LONGEST_MS, Noise, Table, name, parse_json, tables, utc_ms, whole
 from gateway.model import (
     DEVICE,
-    MAX_INTERVAL_MS,
     Crossings,
     Damaged,
     DamageReason,
@@ -94,7 +93,7 @@ def _entry(log: Table, counter: str) -> _Entry:
     at_ms, start_ms = utc_ms(log.get("Timestamp")), None
     if log.get("StartTimestamp") is not None:
         start_ms = utc_ms(log["StartTimestamp"])
-        if not 0 < at_ms - start_ms <= MAX_INTERVAL_MS:
+        if not 0 < at_ms - start_ms <= LONGEST_MS:
             raise Noise
     return _Entry(counter, name(log.get("LogEntryId")) or "-", start_ms, at_ms)
 

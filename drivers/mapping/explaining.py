@@ -14,7 +14,7 @@ from drivers.mapping.formats import Table
 from drivers.mapping.paths import Folds, Path, Place, Scope
 from drivers.mapping.reading import Reading, checks
 from drivers.mapping.table import MappingKeys, ReadingKeys
-from drivers.markup import Element
+from drivers.markup import Element, unprefixed
 from gateway.driver import Message, Site
 
 MAX_SHOWN = 60  # characters of one value
@@ -140,6 +140,7 @@ def _whole(place: Place, root: Any) -> Place:
     """In XML every child is one of a list, and the outermost element need not be named."""
     if not isinstance(root, Element):
         return place
+    place = tuple(unprefixed(step) if isinstance(step, str) else step for step in place)
     if place and place[0] == root.tag and root.inner.get(root.tag) is None:
         place = place[1:]
     steps: list[str | int] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from pydantic import Field, model_validator
@@ -14,14 +14,28 @@ from drivers.mapping.formats import Table
 from drivers.mapping.outline import outline
 from drivers.mapping.paths import Folds, Scope
 from drivers.mapping.reading import basis_of, compile_reading, leading_basis
+from drivers.mapping.stream import Bodies
 from drivers.mapping.table import MappingKeys, read_table, resets_of
-from gateway.driver import Device, Family, Kind, LineOptions, Match, Message, Options, Site
+from gateway.driver import (
+    Device,
+    Family,
+    Fetch,
+    Kind,
+    LineOptions,
+    Match,
+    Message,
+    Options,
+    Response,
+    Side,
+    Site,
+)
 from gateway.errors import ConfigurationError
 from gateway.model import Basis, Crossings, Damaged, DamageReason, Ignored, Item, Resets, Transactions
 
 EMPTY = Ignored("empty message")
 RETAINED = Ignored("retained message")
 UNFIT = Ignored("no reading of the mapping fits")
+TIMEOUT_MS = 30_000  # of an answer over pull
 DATELESS = Ignored("row without its time")
 
 
@@ -38,6 +52,11 @@ class MappingOptions(Options):
 
     mapping: str | dict[str, Any] = Field(description="name of a [mapping] table, or the table itself")
     topic: str | None = Field(default=None, description="MQTT topic or filter the device publishes to")
+    path: str = Field(
+        default="",
+        pattern=r"^(|[/?][!-~]*)$",
+        description="over pull: what is asked for, below the link's url, as in /counts?last=2h",
+    )
     match: MappingMatch = Field(default_factory=MappingMatch, description="ids the payload must carry")
 
     @model_validator(mode="before")
@@ -85,8 +104,9 @@ class Mapped:
             compile_reading(keys, table.time, table.format.numerals, site, number)
             for number, keys in enumerate(table.reading)
         ]
-        self.parse = table.format.parse
+        self.parse = table.format.parser(table.columns)
         self._folds = Folds()
+        self._bodies = Bodies(table.format, table.columns)
         self._timed = any(keys.given(("start", "end", "at")) for keys in table.reading)
         self._only_row = all(reading.rows is None for reading in self.readings)
 
@@ -103,6 +123,16 @@ class Mapped:
         if isinstance(root, Table):
             return self._rows_of(root, items, len(message.payload))
         return items or [UNFIT]
+
+    def feed(self, data: bytes, at_ms: int, side: Side = Side.DEVICE) -> Iterable[Item]:  # noqa: ARG002 - has one
+        """Over TCP: bodies without anything around them."""
+        items: list[Item] = []
+        for body in self._bodies.feed(data, at_ms):
+            items += [body] if isinstance(body, Damaged) else self.decode(Message(body, at_ms))
+        return items
+
+    def reopened(self, side: Side) -> None:  # noqa: ARG002 - a stream has one
+        self._bodies.reopened()
 
     def _rows_of(self, rows: Table, items: list[Item], size: int) -> list[Item]:
         """A row that should say when and does not (a sum below the others) is no count of now."""
@@ -139,6 +169,23 @@ class Mapped:
         return items
 
 
+class Asked(Mapped):
+    """Pull: one question, whose answer is a body like any other."""
+
+    def __init__(self, table: MappingKeys, site: Site, path: str) -> None:
+        super().__init__(table, site)
+        self._fetch = Fetch(path, timeout_ms=TIMEOUT_MS)
+
+    def poll(self, now_ms: int) -> Generator[Fetch, Response, Iterable[Item]]:  # noqa: ARG002 - asks for all there is
+        response = yield self._fetch
+        return self.answer(self._fetch.line, response)
+
+    def answer(self, request: bytes, response: Response) -> Iterable[Item]:  # noqa: ARG002 - there is but one question
+        if response.data is None:
+            return []
+        return self.decode(Message(response.data, response.at_ms, headers=response.headers))
+
+
 def _raw(device: Device) -> Mapping[str, object]:
     """The table that the device's options mean. Raises ValueError whose lines are `key: sentence`."""
     wanted = cast("MappingOptions", device.options).mapping
@@ -172,6 +219,8 @@ def open_mapping(device: Device) -> Mapped:
     wrong = problems(device)
     if wrong:
         raise ConfigurationError(wrong)
+    if device.over == "pull":
+        return Asked(_table(device), device.site, cast("MappingOptions", device.options).path)
     return Mapped(_table(device), device.site)
 
 
@@ -232,7 +281,7 @@ FAMILY = Family(
     name="mapping",
     summary="any JSON, XML or CSV, described in the configuration; counters and tills",
     kind=Kind.MESSAGES,
-    over=frozenset({"mqtt", "push", "folder"}),
+    over=frozenset({"mqtt", "push", "pull", "folder", "tcp"}),
     options=MappingOptions,
     line_options=MappingLine,
     open=open_mapping,

@@ -6,8 +6,9 @@ import codecs
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
+from itertools import chain, islice
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -18,6 +19,8 @@ from gateway.model import Damaged, DamageReason
 
 MAX_ROWS = 100_000  # of one CSV body
 MAX_COLUMNS = 1000
+MAX_ABOVE = 20  # rows above the header
+MARK = "\ufeff"  # of the byte order; not every codec takes it away
 
 Parse: TypeAlias = Callable[[bytes], Any]
 
@@ -95,10 +98,10 @@ class FormatKeys(Keys):
         """As the mapping writes it."""
         return "csv" if self.csv else "xml" if self.xml else "json"
 
-    @property
-    def parse(self) -> Parse:
+    def parser(self, columns: Collection[str]) -> Parse:
+        """`columns`: those that the mapping names, by which the header of CSV is known."""
         if self.csv:
-            return partial(parse_csv, self.csv)
+            return partial(parse_csv, self.csv, columns=columns)
         return parse_xml if self.xml else parse_json
 
     @property
@@ -114,18 +117,18 @@ class Table(list[Any]):
     damaged: list[Damaged]
 
 
-def parse_csv(keys: CsvKeys, payload: bytes) -> Table:
+def parse_csv(keys: CsvKeys, payload: bytes, columns: Collection[str] = ()) -> Table:
     """Raises Noise: not in this encoding, or longer than MAX_ROWS."""
     try:
-        text = payload.decode(keys.encoding)
+        text = payload.decode(keys.encoding).removeprefix(MARK)
     except ValueError:
         raise Noise(DamageReason.SYNTAX) from None
     table = Table()
     table.names, table.damaged = keys.columns or [], []
-    for cells in _cells(text, keys.separator, table):
-        if not table.names:
-            table.names = _header(cells)
-            continue
+    rows = _cells(text, keys.separator, table)
+    if not table.names:
+        table.names, rows = _headed(rows, columns)
+    for cells in rows:
         row = _row(table.names, cells)
         if row is None:
             table.damaged.append(Damaged(DamageReason.LENGTH, len(keys.separator.join(cells))))
@@ -138,13 +141,22 @@ def parse_csv(keys: CsvKeys, payload: bytes) -> Table:
 
 def _cells(text: str, separator: str, table: Table) -> Iterator[list[str]]:
     """Rows that are not blank. What follows a broken quotation cannot be told apart: it is damage."""
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    blanks = separator != " "  # may stand before a quotation
+    lines = io.StringIO(text, newline="")
+    rows = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=blanks)
     try:
         for cells in rows:
             if any(cells):
                 yield [cell.strip() for cell in cells]
     except csv.Error:
         table.damaged.append(Damaged(DamageReason.SYNTAX, len(text)))
+
+
+def _headed(rows: Iterator[list[str]], columns: Collection[str]) -> tuple[list[str], Iterator[list[str]]]:
+    """The names, and the rows below them. A title, or a spreadsheet's `sep=;`, may stand above."""
+    first = list(islice(rows, 1 + MAX_ABOVE))
+    at = next((at for at, cells in enumerate(first) if set(columns).issubset(cells)), 0)
+    return _header(first[at]) if first else [], chain(first[at + 1 :], rows)
 
 
 def _header(cells: list[str]) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from drivers.bodies import EPOCH, MAX_NAME, MILLISECOND, Noise, parse_aware, sane_ms, to_ms, unix_ms
@@ -13,7 +14,10 @@ from drivers.mapping.paths import Scope
 Clock = Callable[[Any, Scope, str], int | None]  # (value, scope, field) → ms; None: no time given
 
 
-def clock(notation: str, zone: str, site: str) -> Clock:
+STEPS_MS = ((1000, "STXcs"), (60_000, "MR"), (3_600_000, "HI"))  # what one tick is with one of these codes
+
+
+def clock(notation: str, zone: str, site: str, *, inclusive: bool = False) -> Clock:
     """The reader of one notation. Raises ValueError (zoneinfo's too) in words for a zone that is not one."""
     if notation == "unix_s":
         return lambda value, _scope, _field: None if value in (None, "") else unix_ms(value, 1000)
@@ -22,7 +26,7 @@ def clock(notation: str, zone: str, site: str) -> Clock:
     place = zone_of(site if zone == "site" else zone)
     if notation == "rfc3339":
         return _rfc3339(place)
-    return _strptime(notation, place)
+    return _strptime(notation, place, timedelta(days=inclusive and not unit_ms(notation)))
 
 
 def _rfc3339(place: tzinfo) -> Clock:
@@ -44,7 +48,9 @@ def _rfc3339(place: tzinfo) -> Clock:
     return read
 
 
-def _strptime(notation: str, place: tzinfo) -> Clock:
+def _strptime(notation: str, place: tzinfo, beyond: timedelta) -> Clock:
+    """`beyond`: from the date that an end names to its last moment; by the calendar, days differ."""
+
     def read(value: Any, scope: Scope, field: str) -> int | None:
         if value is None or value == "":
             return None
@@ -52,7 +58,8 @@ def _strptime(notation: str, place: tzinfo) -> Clock:
             raise Noise
         try:
             moment = datetime.strptime(str(value).strip()[:MAX_NAME], notation)  # noqa: DTZ007 - zone follows
-        except ValueError:
+            moment += beyond if field == "end" else timedelta()
+        except (ValueError, OverflowError):
             raise Noise from None
         return to_ms(moment) if moment.tzinfo else resolve(moment, place, scope, field)
 
@@ -89,10 +96,9 @@ def earlier(scope: Scope, start_ms: int) -> int:
 
 
 def unit_ms(notation: str) -> int:
-    """The step of an inclusive end: what one tick of this notation is."""
-    if "%" not in notation or any(code in notation for code in ("%S", "%T", "%X", "%c", "%s")):
-        return 1000
-    return 60_000
+    """The step of an inclusive end: what one tick of this notation is; 0 where it tells days."""
+    codes = set(re.findall(r"%-?([A-Za-z])", notation)) or {"S"}
+    return next((step_ms for step_ms, ticks in STEPS_MS if codes & set(ticks)), 0)
 
 
 def exclusive(end_ms: int, unit: int) -> int:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from drivers.bodies import Noise, Numerals, name, opaque, whole
+from drivers.bodies import LONGEST_MS, Noise, Numerals, name, opaque, whole
 from drivers.mapping import paths
 from drivers.mapping.conditions import compile_where, fits
 from drivers.mapping.instants import Clock, began, clock, earlier, exclusive, unit_ms
@@ -20,7 +20,6 @@ from gateway.model import (
     DEVICE,
     MAIN_LINE,
     MAX_COUNT,
-    MAX_INTERVAL_MS,
     MAX_MONEY_MINOR,
     Basis,
     Crossings,
@@ -84,7 +83,7 @@ def compile_reading(
 ) -> Reading:
     """Raises ValueError for a site's zone that is not one."""
     time = keys.time or time
-    read_time = clock(time.format, time.zone, site.timezone)
+    read_time = clock(time.format, time.zone, site.timezone, inclusive=time.end == "inclusive")
     emits: list[Emit] = []
     if keys.given(DELTAS):
         emits.append(_crossings(keys, time, read_time, numerals))
@@ -223,7 +222,7 @@ def _interval(
         raise Noise
     if end_ms <= start_ms:
         start_ms = earlier(scope, start_ms)
-    if not 0 < end_ms - start_ms <= MAX_INTERVAL_MS or start_ms <= 0:
+    if not 0 < end_ms - start_ms <= max(LONGEST_MS, span_ms or 0) or start_ms <= 0:
         raise Noise
     return start_ms, end_ms
 
@@ -338,7 +337,7 @@ Check = tuple[str, Callable[[Scope], object]]  # what is wrong where it raises N
 def checks(keys: ReadingKeys, time: TimeKeys, numerals: Numerals, site: Site) -> dict[str, Check]:
     """By path: each value of a reading by itself, so that the one that damages it can be named."""
     time = keys.time or time
-    read_time = clock(time.format, time.zone, site.timezone)
+    read_time = clock(time.format, time.zone, site.timezone, inclusive=time.end == "inclusive")
     span = _span(keys, time, read_time) if keys.given((*DELTAS, *RECEIPTS)) else nothing
     found: dict[str, Check] = {}
     for field in ("start", "end", "at"):

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta, timezone
 from typing import TypeAlias
 
-from drivers.bodies import Noise, Table, name, parse_aware, table, tables, to_ms, whole
+from drivers.bodies import LONGEST_MS, Noise, Table, name, parse_aware, table, tables, to_ms, whole
 from gateway.model import (
     DEVICE,
     MAIN_LINE,
-    MAX_INTERVAL_MS,
     Basis,
     Crossings,
     Damaged,
@@ -38,7 +37,7 @@ class Times:
         """Raises Noise when it has none, ends before it begins or is longer than any period."""
         if self.start_ms is None or self.end_ms is None:
             raise Noise
-        if not 0 < self.end_ms - self.start_ms <= MAX_INTERVAL_MS:
+        if not 0 < self.end_ms - self.start_ms <= LONGEST_MS:
             raise Noise
         return self.start_ms, self.end_ms
 

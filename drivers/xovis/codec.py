@@ -22,7 +22,7 @@ from gateway.model import (
     Status,
 )
 
-PERSON_LINES = frozenset({"XLT_LINE_IN_OUT_COUNT", "XLT_4X_LINE_IN_OUT_COUNT"})
+PERSON_LINES = frozenset({"XLT_LINE_IN_OUT_COUNT", "XLT_4X_LINE_IN_OUT_COUNT", "XLT_LINE_LATE_COUNT"})
 ZONES = frozenset({"XLT_ZONE_OCCUPANCY_COUNT", "XLT_4X_ZONE_COUNT"})
 DIRECTIONS = {"LINE_CROSS_FORWARD": True, "LINE_CROSS_BACKWARD": False}
 GROUP_TRACKS = 2**31  # track ids of groups have the highest bit set
@@ -88,9 +88,9 @@ def _package(part: Table) -> str:
 def _logics(part: Table, size: int) -> Iterator[Item]:
     counter, package = device_id(part), _package(part)
     logics = tables(part.get("logics"))
-    twins = Counter(str(logic.get("name")) for logic in logics if str(logic.get("info")) in PERSON_LINES)
+    twins = Counter(str(logic.get("name")) for logic in logics if _template(logic) in PERSON_LINES)
     for number, logic in enumerate(logics):
-        template = str(logic.get("info"))
+        template = _template(logic)
         if template not in PERSON_LINES and template not in ZONES:
             yield Ignored("template that counts no persons over a line")
             continue
@@ -105,6 +105,16 @@ def _logics(part: Table, size: int) -> Iterator[Item]:
         for index, record in enumerate(tables(logic.get("records"))):
             key = f"{package}/{tag}.{index}"
             yield _record(counter, line, key, record, size, zone=template in ZONES)
+
+
+def _template(logic: Table) -> str:
+    """A short package leaves it out: then the names of the counts tell."""
+    if logic.get("info") is not None:
+        return str(logic["info"])
+    counts = {
+        count.get("name") for record in tables(logic.get("records")) for count in tables(record.get("counts"))
+    }
+    return "XLT_LINE_IN_OUT_COUNT" if counts & {"fw", "bw"} else "XLT_ZONE_OCCUPANCY_COUNT"
 
 
 def _record(counter: str, line: str, key: str, record: Table, size: int, *, zone: bool) -> Item:

@@ -7,8 +7,9 @@ from typing import cast
 
 from pydantic import Field
 
+from drivers.objects import Objects
 from drivers.xovis import codec, memory
-from drivers.xovis.stream import Objects
+from drivers.xovis.stream import ROOT
 from gateway.driver import (
     Device,
     Family,
@@ -48,7 +49,7 @@ class Xovis:
 
     def __init__(self, device: Device) -> None:
         self._counter = cast("XovisOptions", device.options).serial or DEVICE
-        self._objects = Objects()
+        self._objects = Objects(ROOT)
 
     def decode(self, message: Message) -> Iterable[Item]:
         return codec.decode(message.payload)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from drivers.bodies import SECONDS_BELOW, Noise, parse_aware, to_ms, unix_ms
-from gateway.model import MAX_INTERVAL_MS
+from drivers.bodies import LONGEST_MS, SECONDS_BELOW, Noise, parse_aware, to_ms, unix_ms
 
 
 def instant(value: object) -> int:
@@ -21,9 +20,9 @@ def instant(value: object) -> int:
 
 
 def interval(start: object, end: object) -> tuple[int, int]:
-    """Raises Noise where it is empty, turned round or longer than a month."""
+    """Raises Noise where it is empty, turned round or longer than a day."""
     start_ms, end_ms = instant(start), instant(end)
-    if not 0 < end_ms - start_ms <= MAX_INTERVAL_MS:
+    if not 0 < end_ms - start_ms <= LONGEST_MS:
         raise Noise
     return start_ms, end_ms
 

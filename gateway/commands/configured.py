@@ -44,7 +44,7 @@ def _link_of(config: Config, counter: str | None, link: str | None) -> str:
 def _resolved(roster: Roster, source: Source, counter: str | None, topic: str, item: Item) -> Iterator[Item]:
     """The item under its configured names, once for each line that it counts for."""
     found = roster.resolve(source, [item], topic)
-    named = [(booking.counter, _named(booking)) for booking in found.bookings]
+    named = [(booking.counter, _named(booking)) for booking in found.bookings + found.unwatched]
     named += [(name, replace(status, counter=name)) for name, status in found.statuses]
     yield from (known for name, known in named if counter in (None, name))
     yield from found.damaged

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -148,7 +148,9 @@ def _device(
     if options is None or lines is None or not sound:
         return None
     shared = {"mapping": merged.tree.get("mapping", {})}
-    return Device(options, lines, around.site, shared)
+    link = raw.get("link")
+    over = around.links.get(link, {}).get("over", "") if isinstance(link, str) else ""
+    return Device(options, lines, around.site, shared, str(over))
 
 
 def _mapping_is_there(merged: Merged, at: Key, keys: Mapping[str, Any]) -> bool:
@@ -194,8 +196,7 @@ def _needs_line_keys(family: Family) -> bool:
 
 
 def _with_currency(device: Device, core: Any) -> Device:
-    site = Site(device.site.timezone, core.currency or device.site.currency)
-    return Device(device.options, device.lines, site, device.shared)
+    return replace(device, site=Site(device.site.timezone, core.currency or device.site.currency))
 
 
 def _ask_family(around: Surroundings, at: Key, family: Family, device: Device) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
 from gateway.driver import Message
+from gateway.model import Damaged, DamageReason, Item
 
 SHOWN = 5  # faults told of one body
 MAX_TOLD_BYTES = 1 << 20  # a longer body is not read a second time
@@ -26,3 +28,12 @@ def faults(source: Any, message: Message) -> str:
         log.exception("driver %s could not tell what is wrong", getattr(family, "name", "?"))
         return ""
     return "; ".join(found[:SHOWN]) + ("; and more" if len(found) > SHOWN else "")
+
+
+def rank(items: Iterable[Item]) -> tuple[bool, bool]:
+    """Of several who count nobody in a body the lowest speaks of it: who reads all but a figure knows best.
+
+    One who reads nothing of it may still be wrong about what a neighbour takes for a test.
+    """
+    reasons = {item.reason for item in items if isinstance(item, Damaged)}
+    return DamageReason.SANITY not in reasons, bool(reasons)

@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast
 from gateway.clock import Clock
 from gateway.driver import Driver, Message, Messages
 from gateway.errors import LinkError, StoreError
-from gateway.links.faults import faults
+from gateway.links.faults import faults, rank
 from gateway.links.shelf import Shelf, Sight
 from gateway.links.supervise import Backoff, LinkState, keep
 from gateway.model import Crossings, Damaged, DamageReason, Delivery, Ignored, Item, Stamp, Transactions
@@ -202,7 +202,8 @@ class FolderLink:
     def _understood(self, message: Message) -> list[tuple[Source, list[Item]]]:
         """Of several decoders only those that understand the file speak, if any does."""
         heard = [(source, self._decode(source, message)) for source in self._sources]
-        return [one for one in heard if any(map(_counts, one[1]))] or heard[:1]
+        counted = [one for one in heard if any(map(_counts, one[1]))]
+        return counted or [min(heard, key=lambda one: rank(one[1]))]
 
     def _decode(self, source: Source, message: Message) -> list[Item]:
         try:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 from gateway.clock import Clock
 from gateway.driver import Message, Messages
 from gateway.links.credentials import Settings, guard_for
-from gateway.links.faults import faults
+from gateway.links.faults import faults, rank
 from gateway.links.listener import Listener, Push
 from gateway.links.refusals import Refusal, not_now
 from gateway.links.supervise import LinkState
@@ -248,10 +248,10 @@ class PushLink:
             return [Damaged(DamageReason.SYNTAX, len(message.payload))]
 
 
-def _rank(told: tuple[Source, list[Item]]) -> tuple[bool, bool]:
-    """Who speaks of a body that counts nobody: the lowest. A neighbour may take damage for a test."""
+def _rank(told: tuple[Source, list[Item]]) -> tuple[bool, tuple[bool, bool]]:
+    """Who speaks of a body that counts nobody: the lowest, and before others those whose path it is."""
     source, items = told
-    return not source.topics, any(isinstance(item, Damaged) for item in items)
+    return not source.topics, rank(items)
 
 
 def _name(peer: str, path: str, body: bytes) -> bytes:

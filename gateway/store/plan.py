@@ -83,11 +83,15 @@ class UpstreamPlan:
 
 @dataclass(slots=True)
 class Recorded:
-    """What became of one parcel. `refused`: reason → persons; `foreign`: till → currency not added."""
+    """What became of one parcel. `refused`: reason → persons; `foreign`: till → currency not added.
+
+    `repeated`: readings that were stored before, to the figure.
+    """
 
     result: str = "ok"  # ok | duplicate | future | ancient | poison
     refused: dict[str, int] = field(default_factory=dict)
     foreign: dict[str, str] = field(default_factory=dict)
+    repeated: int = 0
 
 
 @dataclass(slots=True)

@@ -79,6 +79,7 @@ def book_event(
         where = (is_long(start_ms, end_ms), start_ms, line.id, end_ms, side, key)
         old: Figures = batch.con.execute(SAME, where).fetchone()
         if old == figures:
+            batch.outcome.repeated += 1
             return False
         batch.con.execute(REPLACE, (*figures, quality, *where))
         batch.replace(line, figures, old)
@@ -121,6 +122,7 @@ def _book_among(
     others = neighbours(batch.con, line, start_ms, end_ms, side)
     for _long, start, end, held, _key, old in others:
         if (start, end, held) == (start_ms, end_ms, side) and old == figures:
+            batch.outcome.repeated += 1
             return False
         inside = start_ms <= start and end <= end_ms and held & side == held
         if not inside:

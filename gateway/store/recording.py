@@ -84,6 +84,8 @@ class Recorder:
         booked = self._book_all(batch, parcel, None) if parcel.stamp.trusted else hold(batch, parcel)
         if outcome.refused and not booked and len(outcome.refused) == 1:
             outcome.result = RESULT_OF.get(next(iter(outcome.refused)), "ok")
+        elif parcel.bookings and outcome.repeated == len(parcel.bookings):
+            outcome.result = "duplicate"
         if names:
             self._remember_delivery(parcel)
         return outcome

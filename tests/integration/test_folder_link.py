@@ -332,6 +332,9 @@ async def test_of_two_formats_in_a_folder_each_reads_its_own(tmp_path: Path) -> 
         await until(lambda: sorted(box.ingest.sales) == [4, 9])
         assert not [item for item in box.ingest.items if isinstance(item, Damaged | Ignored)]
         await until(lambda: box.files("archive") == {"a.csv", "b.xml"})
+        box.put("c.csv", HEADER + ROW.replace(";4;", ";-4;"))
+        await until(lambda: "c.csv.why" in box.files("refused"))
+    assert "damaged (sanity)" in (tmp_path / "refused" / "c.csv.why").read_text()
 
 
 async def test_a_large_file_is_stored_in_parts(tmp_path: Path) -> None:

@@ -173,7 +173,8 @@ async def test_ten_thousand_records_in_one_body_are_one_message_and_nobody_waits
         for _ in range(2):
             await box.push(body)
             assert box.counted() == (10_000, 5_000)
-        assert box.daemon.ingest.telegrams["lan"]["ok"] == 2
+        told = box.daemon.ingest.telegrams["lan"]
+        assert (told["ok"], told["duplicate"]) == (1, 1)
         began = time.monotonic()
         await box.must_go_on()
         assert time.monotonic() - began < 30
@@ -204,3 +205,18 @@ async def test_a_row_that_nobody_can_read_does_not_cost_the_others(tmp_path: Pat
         assert box.counted() == (5, 2)
         assert box.daemon.ingest.telegrams["lan"]["damaged"] == 1
         await box.must_go_on()
+
+
+async def test_what_is_refused_is_told_once_for_each_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with counting(tmp_path) as box:
+        for later in (HOUR, 2 * HOUR):
+            await box.say([(NOON + later, NOON + later + MINUTE, 5, 2)])
+            body = json.loads(retail_data(SERIAL, [(NOON - HOUR, NOON, 1, 1), (NOON - later, NOON, -1, 0)]))
+            await box.push(json.dumps(body).encode())
+    told = [one.message for one in caplog.records if one.name == "gateway.ingest"]
+    assert told == [
+        "link lan: counts of door are refused: of a time still to come; is its clock right?",
+        "link lan: a telegram for door, next is damaged: sanity",
+    ]

@@ -63,6 +63,8 @@ class JsonDriver:
             raise RuntimeError("a driver with a bug")
         if "test" in body:
             return [Ignored("connection test")]
+        if body["ins"] < 0:
+            return [Damaged(DamageReason.SANITY, len(message.payload))]
         return [Crossings("door", "main", None, None, ins=body["ins"])]
 
 
@@ -468,6 +470,14 @@ async def test_damage_on_a_counters_own_path_is_not_hidden_by_a_neighbour_who_ig
         assert (status, "damaged: syntax" in why) == (422, True)
         assert (await around.post(b"{", url=around.url + "/north"))[0] == 200  # nobody's: a test, perhaps
         assert (await around.post(b'{"test": 1}', url=around.url + "/south/1"))[0] == 200
+
+
+async def test_a_figure_that_cannot_be_is_told_although_a_neighbour_takes_the_body_for_a_test() -> None:
+    async with rig(sources=[OneSource(Polite()), OneSource()]) as around:
+        status, why = await around.post(b'{"ins": -1}')
+        assert (status, "damaged: sanity" in why) == (422, True)
+        assert [one.items for one in around.ingest.told] == [[Damaged(DamageReason.SANITY, 11)]]
+        assert (await around.post(b"{"))[0] == 200  # the neighbour's test, perhaps
 
 
 async def test_behind_a_proxy_each_link_and_each_reason_is_news_once(

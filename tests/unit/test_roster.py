@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,7 +169,7 @@ def test_a_register_read_from_another_line_begins_anew(tmp_path: Path) -> None:
 
 def test_line_that_was_not_chosen_is_no_stranger(roster: Roster) -> None:
     resolved = roster.resolve(source_of(roster, "corner"), [crossing(line="Z")], topic="x/corner")
-    assert (resolved.bookings, resolved.unknown) == ([], [])
+    assert (resolved.bookings, resolved.unknown, resolved.unchosen) == ([], [], 1)
 
 
 def test_items_of_an_unknown_device_are_kept_apart(roster: Roster) -> None:
@@ -208,6 +209,13 @@ def test_what_is_no_count_is_kept_apart(roster: Roster) -> None:
     resolved = roster.resolve(source_of(roster, "south"), [status, damaged, ignored], topic="x/south")
     assert resolved.statuses == [("south", status)]
     assert (resolved.damaged, resolved.ignored, resolved.bookings) == ([damaged], [ignored], [])
+
+
+def test_zeros_that_a_device_makes_up_are_named_and_not_booked(roster: Roster) -> None:
+    made_up = replace(crossing(line="L", ins=0, outs=0), unwatched=True)
+    found = roster.resolve(source_of(roster, "turned"), [made_up, crossing(line="L")], topic="x/turned")
+    assert found.unwatched == [Booking("turned", "main", made_up)]
+    assert found.bookings == [Booking("turned", "main", crossing(line="L", ins=1, outs=3))]
 
 
 def test_rules_of_lines_and_tills(roster: Roster) -> None:

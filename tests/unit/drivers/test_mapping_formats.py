@@ -214,6 +214,22 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
     assert decode(table, "\ufeffa,b\n7,3\n") == [Transactions("7", None, None, 3, 0, 0, "NOK")]
 
 
+def test_a_byte_order_mark_in_an_encoding_that_keeps_it() -> None:
+    table = {"format": {"csv": {"encoding": "utf-16-le"}}, "reading": [{"till": "a", "sales": "b"}]}
+    assert decode(table, "\ufeffa,b\n7,3\n", "utf-16-le") == [Transactions("7", None, None, 3, 0, 0, "NOK")]
+
+
+@pytest.mark.parametrize("above", ["sep=;\n", "Receipts;;\n\nCentre;Centre;\n", "\n" * 50, "x\n" * 20])
+def test_what_stands_above_the_header_is_passed_over(above: str) -> None:
+    assert decode(RECEIPTS, above + HEADER + "1001;23.11.2026 10:00;4;1;1299,00\n") == [SALE]
+
+
+def test_blanks_may_stand_before_a_quotation() -> None:
+    table = {"format": "csv", "reading": [{"till": "Till no", "sales": "n"}]}
+    text = '"Till no", "n"\n"7", "3"\n'
+    assert decode(table, text) == [Transactions("7", None, None, 3, 0, 0, "NOK")]
+
+
 def test_another_encoding_than_said_is_damage_not_other_letters() -> None:
     payload = "Kasse på,x\n1,2\n".encode("cp1252")
     assert decode({"format": "csv", "reading": [{"sales": "x"}]}, payload) == [
@@ -389,3 +405,10 @@ def test_recorded_receipts_to_the_cent() -> None:
     assert {item.till for item in items} == {"343", "367", "406"}
     assert items[0].start_ms == 1_483_273_590_000  # 2017-01-01T12:26:30Z
     assert len({item.key for item in items}) == len(items) == 400
+
+
+def test_a_path_may_keep_the_prefix_that_the_body_writes() -> None:
+    table = {"format": "xml", "reading": [{"rows": "p:r.p:c[*]", "counter": "$.p:id", "ins": "@p:i"}]}
+    text = '<p:r xmlns:p="urn:x"><p:id>K9</p:id><p:c p:i="3"/></p:r>'
+    assert decode(table, text) == [Crossings("K9", "main", None, None, 3)]
+    assert all(used for _, used in explained(table, text).values())

@@ -94,7 +94,13 @@ def test_half_an_interval_or_an_impossible_one_is_damage() -> None:
     nine, ten = "2026-11-23T09:00:00Z", "2026-11-23T10:00:00Z"
     for body in ({"s": nine}, {"e": nine}, {"s": ten, "e": nine}, {"s": nine, "e": nine}):
         assert spans({}, body, start="s", end="e") == [Damaged]
-    assert spans({}, {"s": "2026-01-01T00:00:00Z", "e": nine}, start="s", end="e") == [Damaged]
+    for begun in ("2026-11-22T07:59:59Z", "2026-01-01T00:00:00Z"):  # longer than any day
+        assert spans({}, {"s": begun, "e": nine}, start="s", end="e") == [Damaged]
+    assert spans({}, {"s": "2026-11-22T08:00:00Z", "e": nine}, start="s", end="e") == [
+        (NINE - 25 * HOUR, NINE)
+    ]
+    week = 7 * 24 * HOUR
+    assert spans({"span_s": week // 1000}, {"t": nine}, end="t") == [(NINE - week, NINE)]
 
 
 @pytest.mark.parametrize(
@@ -112,6 +118,24 @@ def test_inclusive_ends_become_exclusive(notation: str, end: object) -> None:
     start = starts.get(notation, "2026-11-23 10:00")
     found = spans({"format": notation, "end": "inclusive"}, {"s": start, "e": end}, start="s", end="e")
     assert found == [(NINE, NINE + HOUR)]
+
+
+@pytest.mark.parametrize(
+    ("notation", "first", "last", "hours"),
+    [
+        ("%Y-%m-%d %H", "2026-11-23 10", "2026-11-23 11", 2),
+        ("%d.%m.%Y", "23.11.2026", "23.11.2026", 24),
+        ("%d.%m.%Y", "29.03.2026", "29.03.2026", 23),
+        ("%d.%m.%Y", "25.10.2026", "25.10.2026", 25),
+    ],
+)
+def test_an_inclusive_end_without_minutes_or_hours_is_over_with_them(
+    notation: str, first: str, last: str, hours: int
+) -> None:
+    ((start_ms, end_ms),) = spans(
+        {"format": notation, "end": "inclusive"}, {"s": first, "e": last}, start="s", end="e"
+    )
+    assert end_ms - start_ms == hours * HOUR
 
 
 LOCAL = {"format": "%Y-%m-%d %H:%M", "span_s": 900, "label": "start"}

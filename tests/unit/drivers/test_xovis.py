@@ -136,11 +136,16 @@ def test_every_time_format_of_the_agent_is_the_same_instant(start: object, end: 
 
 @pytest.mark.parametrize(
     "template",
-    ["XLT_GROUP_LINE_IN_OUT_COUNT", "XLT_BICYCLE_LINE_IN_OUT_COUNT", "XLT_LINE_LATE_COUNT", "XLT_NEW", None],
+    ["XLT_GROUP_LINE_IN_OUT_COUNT", "XLT_BICYCLE_LINE_IN_OUT_COUNT", "XLT_NEW"],
 )
 def test_templates_that_count_no_persons_are_ignored(template: str | None) -> None:
     (item,) = decode(logics(info=template))
     assert isinstance(item, Ignored)
+
+
+@pytest.mark.parametrize("template", ["XLT_LINE_LATE_COUNT", None])
+def test_late_counts_and_packages_without_templates_count_persons(template: str | None) -> None:
+    assert decode(logics(info=template)) == decode(logics())
 
 
 @pytest.mark.parametrize("kind", ["GROUP", "SHOPPING_CART", "WHEELCHAIR"])
@@ -197,7 +202,16 @@ def test_a_count_out_of_range_is_damage(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "end", [1645792860000, 1645792850000, 10**14, None, "yesterday", "2022-02-25T12:42:00"]
+    "end",
+    [
+        1645792860000,
+        1645792850000,
+        1645792860000 + 90_000_001,
+        10**14,
+        None,
+        "yesterday",
+        "2022-02-25T12:42:00",
+    ],
 )
 def test_an_interval_that_cannot_be_is_damage(end: object) -> None:
     body = logics()

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers.objects import LONGEST, Objects
 from drivers.xovis.family import FAMILY, Xovis, XovisOptions
-from drivers.xovis.stream import LONGEST, Objects
+from drivers.xovis.stream import ROOT
 from gateway.driver import Device, Fetch, Message, Response, Side
 from gateway.model import Basis, Crossings, Damaged, DamageReason, Ignored, Item
 from tests.contracts.test_driver_laws import _leaves, examples, strange
@@ -105,11 +106,11 @@ PIECES = [
 def test_whatever_comes_and_however_it_is_cut_the_objects_are_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("drivers.xovis.stream.LONGEST", 300)
+    monkeypatch.setattr("drivers.objects.LONGEST", 300)
     last, source = b'{"live_data":[1]}', random.Random(5)
     for _ in range(3000):
         stream = b"".join(source.choice(PIECES) for _ in range(source.randrange(1, 14))) + b'"}' + last
-        expected, objects, found, at = Objects().feed(stream), Objects(), list[bytes | Damaged](), 0
+        expected, objects, found, at = Objects(ROOT).feed(stream), Objects(ROOT), list[bytes | Damaged](), 0
         while at < len(stream):
             step = source.choice((1, 2, 3, 7, 40))
             found += objects.feed(stream[at : at + step])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -22,7 +23,7 @@ from gateway.model import (
 )
 from gateway.store import Grid
 from gateway.store.recording import key_hash
-from tests.unit.store.conftest import HOUR, MINUTE, T0, Box
+from tests.unit.store.conftest import DOOR, HOUR, MINUTE, T0, Box
 
 MakeBox = Callable[..., Awaitable[Box]]
 BEAM = LineRule("door", "main", basis=Basis.EVENT, max_per_s=0)
@@ -143,6 +144,15 @@ async def test_where_the_site_names_no_currency_any_will_do(make_box: MakeBox) -
     box = await make_box(rules=[TILL], zones=[SHOP])
     assert (await box.take_in(sale("SEK"), counter="pos")).foreign == {}
     assert box.ledger("amount", "pos")["counted"] == 10_000
+
+
+async def test_a_telegram_of_which_all_was_stored_before_is_a_duplicate(make_box: MakeBox) -> None:
+    box = await make_box(rules=[DOOR])
+    first, second = (Crossings("door", "main", T0 - back, T0 - back + 1000, 2, 1) for back in (3000, 2000))
+    told = [(first,), (first,), (first, second), (second, first), (replace(first, ins=3),)]
+    results = [(await box.take_in(*readings)).result for readings in told]
+    assert results == ["ok", "duplicate", "ok", "duplicate", "ok"]
+    box.balanced()
 
 
 async def test_an_id_without_a_time_counts_once_whenever_it_comes_again(make_box: MakeBox) -> None:
