@@ -127,7 +127,7 @@ def _live(
     together = copy(closed.together)
     together.add(calibrated, open_sum.sums()[:3])
     inside = one_step(closed.inside, open_sum.step(calibrated), closed.ratio)
-    members = zone.versions[-1].members
+    roles = {member.role for member in zone.versions[-1].members}
     return ZoneLive(
         zone=zone.zone,
         name=zone.name,
@@ -151,8 +151,9 @@ def _live(
         quality=list(TimeQuality)[total.quality].value,
         flags=tuple(flag_names(_flags(memory, zone, closed, span))),
         calibrated=together.result(),
-        has_tills=any(member.role is Role.TILL for member in members),
-        has_passing=any(member.role is Role.PASSING for member in members),
+        has_doors=Role.ENTRANCE in roles,
+        has_tills=Role.TILL in roles,
+        has_passing=Role.PASSING in roles,
         exit_ratio=closed.ratio.r,
         residual=closed.residual,
         staff=total.staff,

@@ -186,6 +186,7 @@ class ZoneLive:
     estimated_outs: int
     quality: str
     flags: tuple[str, ...]
+    has_doors: bool
     has_tills: bool
     has_passing: bool
     calibrated: Calibrated | None = None

@@ -85,6 +85,20 @@ def test_a_zone_without_tills_shows_none_of_theirs() -> None:
     assert set(found) == {"mall_share", "dwell"}
 
 
+def test_a_zone_without_doors_has_no_rates_of_nobody() -> None:
+    """A street that is only passed, a till that stands alone: 0 in would look like a fact."""
+    found = figures(replace(DAY, has_doors=False, ins=0, visitors=0, passersby=300.0, centre=3000.0), 1, 0.8)
+    assert set(found) == {"atv"}
+
+
+def test_turnover_per_visitor_is_conversion_times_turnover_per_receipt_also_after_calibration() -> None:
+    found = figures(replace(DAY, ins=320.4, visitors=300.4, group=1.5, centre=3000.4), 1.0, 0.8, 1.0)
+    assert found["spv"].value == pytest.approx(75 / 300.4 * 10_000)
+    assert found["conversion_crude"].value == 75 / 320.4
+    assert found["conversion_units"].value == pytest.approx(75 / (300.4 / 1.5))
+    assert found["mall_share"].value == 300.4 / 3000.4
+
+
 def test_both_ways_to_say_how_many_come_in_have_their_own_id() -> None:
     turned_in = figures(replace(DAY, ins=100, passersby=300.0), 1.0, 0.8)["turn_in_rate"]
     captured = capture_rate(100, 300)

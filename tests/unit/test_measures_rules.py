@@ -130,6 +130,19 @@ def test_over_dispersion_makes_a_difference_less_certain() -> None:
 # --- capture
 
 
+def test_a_calibration_that_is_not_certain_widens_turnover_per_visitor_and_shares_too() -> None:
+    for plain, wide in (
+        (money.sales_per_visitor(4876050, 212, 1166), money.sales_per_visitor(4876050, 212, 1166, s_k=0.1)),
+        (capture.mall_share(674, 5310), capture.mall_share(674, 5310, s_k=0.1)),
+    ):
+        assert wide.value == plain.value
+        assert wide.high is not None
+        assert plain.high is not None
+        assert plain.value is not None
+        before, after = (math.log(ratio.high / plain.value) / 1.959964 for ratio in (plain, wide))
+        assert after == pytest.approx(math.hypot(before, 0.1), rel=1e-6)
+
+
 def test_shares_of_stores_may_add_up_to_more_than_one_and_none_is_flagged() -> None:
     shares = [capture.mall_share(entries, 1000) for entries in (600, 500, 300)]
     assert sum(share.value or 0 for share in shares) == pytest.approx(1.4)
