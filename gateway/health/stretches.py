@@ -45,8 +45,9 @@ Spans = Sequence[Span]
 class Sum:
     """One zone's windows of one business day, in order; `reached_ms`: until where its time is accounted for.
 
-    Days are added to a stretch by `plus`. `lacking`: windows that were not watched though open. `undecided`:
-    a fault of one of its lines is suspected in it, and what it counted meanwhile counts as not watched.
+    Days are added to a stretch by `plus`. `scatter`: receipts, each times the dispersion that was known of
+    its zone's days. `lacking`: windows that were not watched though open. `undecided`: a fault of one of its
+    lines is suspected in it, and what it counted meanwhile counts as not watched.
     """
 
     zone: str
@@ -59,6 +60,7 @@ class Sum:
     quality: int = 0
     flags: dict[str, None] = field(default_factory=dict)
     together: Together = field(default_factory=Together)
+    scatter: float = 0.0
     lacking: list[Span] = field(default_factory=list)
     undecided: bool = False
 
@@ -70,6 +72,7 @@ class Sum:
         for name in SUMMED:
             self.sums[name] += row[name]
         self.together.add(row.get("calibrated"), (row["ins"], row["outs"], row["passersby"]))
+        self.scatter += row["sales"] * row["phi_day"]
         if row["base_ms"] is not None:
             fault = any(low < end_ms and start_ms < high for low, high in suspected)
             self._watch((start_ms, end_ms), row["base_ms"], 0 if fault else row["watched_ms"])
@@ -105,13 +108,20 @@ class Sum:
         self.quality = max(self.quality, day.quality)
         self.flags |= day.flags
         self.together.plus(day.together)
+        self.scatter += day.scatter
         self.lacking += day.lacking
 
     def base(self) -> Base:
         """What rates are made of."""
         of = rate_basis(self.sums["ins"], self.sums["passersby"], self.together.result())
         counts = (self.sums["staff"], self.sums["sales"], self.sums["amount_minor"])
-        return Base(of.entries, *counts, of.s_entries)
+        return Base(of.entries, *counts, of.s_entries, self.phi)
+
+    @property
+    def phi(self) -> float:
+        """How much more than by chance its receipts scatter: days do so each by themselves."""
+        sales = self.sums["sales"]
+        return self.scatter / sales if sales else measures.PHI_START
 
     @property
     def complete(self) -> float | None:
@@ -195,10 +205,11 @@ class Report:
         low_ms, high_ms = self.bounds(where.first, where.last)
         asked = self.span[0] <= low_ms and high_ms <= self.span[1]
         complete, calibrated = one.complete, one.together.result()
-        sums = {"zone": one.zone, "completeness": complete, "calibrated": calibrated, **one.sums}
+        known = {"completeness": complete, "calibrated": calibrated, "phi": one.phi}
+        sums = {"zone": one.zone, **known, **one.sums}
         conversion, capture = history.ratios(sums, self.place)
         roles = self.place.roles.get(one.zone, frozenset())
-        around = None if centre is None else Centre(centre.base().visitors, centre.complete)
+        around = None if centre is None else Centre(centre.base(), centre.complete)
         others = rates(one.base(), roles, complete, around, self.place.min_completeness)
         return {
             "site": self.place.site,

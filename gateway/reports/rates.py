@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from gateway.measures import conversion_crude, gate, mall_share, unknown
+from gateway.measures import PHI_START, conversion_crude, gate, mall_share, unknown
 from gateway.measures.money import average_transaction, sales_per_visitor
 from gateway.measures.ratios import NOT_CONFIGURED, Ratio
 from gateway.model import Role
@@ -13,13 +14,17 @@ from gateway.model import Role
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """Sums that rates are made of. `ins`: calibrated where they are, with the relative error `s_k`."""
+    """Sums that rates are made of. `ins`: calibrated where they are, with the relative error `s_k`.
+
+    `phi`: how much more than by chance receipts scatter.
+    """
 
     ins: float
     staff: int
     sales: int
     amount_minor: int
     s_k: float = 0.0
+    phi: float = PHI_START
 
     @property
     def visitors(self) -> float:
@@ -30,7 +35,7 @@ class Base:
 class Centre:
     """The mall around a zone in the same stretch, and how much of the time it was watched."""
 
-    visitors: float
+    base: Base
     complete: float | None
 
 
@@ -46,10 +51,12 @@ def rates(
     if till:
         found["atv"] = average_transaction(base.amount_minor, base.sales)
     if entrance and till:
-        crude = conversion_crude(base.sales, base.ins, s_k=base.s_k)
-        spv = sales_per_visitor(base.amount_minor, base.sales, base.visitors)
+        noise = {"phi": base.phi, "s_k": base.s_k}
+        crude = conversion_crude(base.sales, base.ins, **noise)
+        spv = sales_per_visitor(base.amount_minor, base.sales, base.visitors, **noise)
         found["conversion_crude"], found["spv"] = (gate(one, complete, least) for one in (crude, spv))
     if entrance and centre is not None:
-        share = gate(mall_share(base.visitors, centre.visitors), complete, least)
-        found["mall_share"] = gate(share, centre.complete, least)
+        both = math.hypot(base.s_k, centre.base.s_k)
+        share = mall_share(base.visitors, centre.base.visitors, s_k=both)
+        found["mall_share"] = gate(gate(share, complete, least), centre.complete, least)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
@@ -84,6 +85,7 @@ def window(zone: str, day: date, start_ms: int, share: float | None, dice: Rando
         "outs": ins // 2,
         "sales": 1,
         "amount_minor": 250,
+        "phi_day": 2.0,
         "base_ms": open_here,
         "watched_ms": None if share is None else open_here if watched and open_here else 0,
         "time_quality": "device",
@@ -176,6 +178,22 @@ def test_an_hour_lost_in_the_night_to_winter_time_is_imputed_once() -> None:
     day = next(one for one in buffer.report("day") if one["label"] == "2026-10-25")
     assert (day["ins"], day["tier"], day["imputed_ins"]) == (240, "estimated", pytest.approx(10))
     assert day["missing"] == [{"from": "2026-10-25T01:00:00Z", "to": "2026-10-25T02:00:00Z"}]
+
+
+def test_a_day_is_as_uncertain_as_its_zone_has_learnt_that_days_are() -> None:
+    buffer = Buffer([1.0] * DAYS, 1)
+    for row in buffer.rows:
+        row["phi_day"] = 8.0 if row["business_date"] == FIRST.isoformat() else 4.0
+    for by, phi in (("day", 8.0), ("week", 5.0)):  # of the four days of its first week
+        row = buffer.report(by)[0]
+        share = row["sales"] / row["ins"]
+        for name, relative in (
+            ("conversion", phi * (1 - share)),
+            ("conversion_crude", phi * (1 - share)),
+            ("spv", phi * (1 - share) + 1.119**2),
+        ):
+            seen = math.log(row[name]["high"] / row[name]["value"]) / 1.959964
+            assert seen == pytest.approx(math.sqrt(relative / row["sales"]), rel=1e-3), (by, name)
 
 
 def test_windows_that_counted_to_another_day_are_not_lost() -> None:
