@@ -214,6 +214,7 @@ class DaySum:
     sales: int
     returns: int
     amount_minor: int
+    staff: int
     watched_ms: int | None
     base_ms: int | None
 
