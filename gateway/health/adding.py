@@ -76,7 +76,7 @@ def added_up(config: Config, reader: Buffer, asked: Asked) -> Rows:
         span=asked.span,
         bounds=lambda first, last: _bounds(config, first, last),
         open_of=lambda zone, low, high: kept[zone].openings.base_ms(low, high),
-        through={} if asked.as_of_ms else {zone: one.through_ms for zone, one in kept.items()},
+        through={} if asked.as_of_ms is not None else {zone: one.through_ms for zone, one in kept.items()},
         place=place_of(config, zones),
         days=DoorDays(config, reader, kept, asked),
         centres=centres,
