@@ -60,7 +60,8 @@ def windows(
 def place_of(config: Config, zones: Sequence[Mapping[str, Any]]) -> Place:
     """`zones`: as the buffer has them."""
     roles = {zone["zone"]: frozenset(line["role"] for line in zone["members"]) for zone in zones}
-    return Place(config.site.id, config.site.currency, config.windows.min_completeness, roles)
+    groups = {name: zone.group for name, zone in config.zone.items() if zone.group is not None}
+    return Place(config.site.id, config.site.currency, config.windows.min_completeness, roles, groups)
 
 
 def added_up(config: Config, reader: Buffer, asked: Asked) -> Rows:

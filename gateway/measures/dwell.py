@@ -31,7 +31,7 @@ def dwell_events(ins: int, in_sum_s: float, outs: int, out_sum_s: float) -> Rati
     return _stay(ins, in_sum_s, outs, out_sum_s, LITTLE_EVENTS)
 
 
-def dwell_windows(ins: Sequence[int], outs: Sequence[int], size_s: int) -> Ratio:
+def dwell_windows(ins: Sequence[float], outs: Sequence[float], size_s: int) -> Ratio:
     """Minutes per visit on a closed day, from counts per window; unknown below two windows' length."""
     in_sum_s = size_s * sum(at * count for at, count in enumerate(ins))
     out_sum_s = size_s * sum(at * count for at, count in enumerate(outs))
@@ -60,7 +60,7 @@ def missed_exit_bias(share_missed: float, open_min: float) -> float:
     return share_missed * open_min / 2
 
 
-def _stay(ins: int, in_sum_s: float, outs: int, out_sum_s: float, formula: str) -> Ratio:
+def _stay(ins: float, in_sum_s: float, outs: float, out_sum_s: float, formula: str) -> Ratio:
     if ins <= 0:
         return unknown(NO_DENOMINATOR)
     off = imbalance(ins, outs)

@@ -196,6 +196,19 @@ def test_a_day_is_as_uncertain_as_its_zone_has_learnt_that_days_are() -> None:
             assert seen == pytest.approx(math.sqrt(relative / row["sales"]), rel=1e-3), (by, name)
 
 
+def test_how_long_people_stayed_is_told_of_whole_days_alone() -> None:
+    buffer = Buffer([1.0] * DAYS, 1)
+    for row in buffer.rows:
+        hour = (row["start_ms"] - bounds(FIRST, FIRST)[0]) // HOUR_MS % 24
+        row["ins"], row["outs"] = (10, 0) if hour == 12 else (0, 10) if hour == 15 else (0, 0)
+    first, second, *_ = (row for row in buffer.report("day") if row["zone"] == "a")
+    assert first["dwell"] == {"value": 180.0, "low": None, "high": None, "formula": "little-windows/1"}
+    assert buffer.report("week")[0]["dwell"] == first["dwell"]
+    gone = [row for row in buffer.rows if row["start_ms"] != bounds(FIRST, FIRST)[0] + 14 * HOUR_MS]
+    assert buffer.report("day", gone)[0]["dwell"] == {"value": None, "why": "completeness"}
+    assert second["turn_in_rate"] == {"value": None, "why": "not_configured"}
+
+
 def test_windows_that_counted_to_another_day_are_not_lost() -> None:
     """The day's start was moved: a window keeps the date under which it was closed."""
     buffer = Buffer([1.0] * DAYS, 1)
