@@ -19,6 +19,7 @@ from gateway.measures.converting import (
     conversion_shrunk,
     conversion_units,
 )
+from gateway.measures.dwell import dwell_windows_so_far
 from gateway.measures.lag import conversion_lagged, rolling_length
 from gateway.measures.money import average_transaction, sales_per_visitor
 from gateway.measures.ratios import NO_HISTORY, unknown
@@ -34,7 +35,8 @@ class Sums:
     `closed`: (visitors, sales) of each closed window of `size_s`, none left out; `lagged`: the visitors of
     whom a receipt can be expected in each, () while no lag is known. `centre`: visitors of the zone around,
     None without one; `s_centre` of their calibration. `group`: persons who buy together. `taps`: (persons,
-    with a bag). `has_doors`: somebody can come in there.
+    with a bag). `has_doors`: somebody can come in there. `crossed`: (ins, outs) of each closed window;
+    `exit_ratio`: how much an exit counts.
     """
 
     ins: float
@@ -55,6 +57,8 @@ class Sums:
     has_tills: bool = False
     passersby: float | None = None  # None: no line at the front
     s_capture: float = 0.0
+    crossed: Sequence[tuple[float, float]] = ()
+    exit_ratio: float = 1.0
 
 
 def figures(
@@ -75,6 +79,8 @@ def figures(
 
 def _of_doors(now: Sums, centre_complete: float | None, least: float) -> dict[str, Ratio]:
     found = dict(_of_receipts(now)) if now.has_tills else {}
+    ins, outs = zip(*now.crossed, strict=True) if now.crossed else ((), ())
+    found["dwell_so_far"] = dwell_windows_so_far(ins, outs, now.size_s, now.exit_ratio)
     if now.passersby is not None:
         found["turn_in_rate"] = turn_in_rate(now.ins, now.passersby, now.s_capture)
     if now.centre is not None:

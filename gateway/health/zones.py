@@ -111,6 +111,8 @@ def _zone(
         has_tills=live.has_tills,
         passersby=of.passersby if live.has_passing else None,
         s_capture=of.s_capture,
+        crossed=live.crossed,
+        exit_ratio=live.exit_ratio,
     )
     return ZoneHealth(
         **{name: getattr(live, name) for name in SAME},

@@ -197,6 +197,9 @@ class ZoneLive:
     closed: Sequence[tuple[float, int]] = ()  # (visitors, sales) of each closed window of the day
     lagged: Sequence[float] = ()  # of whom a receipt can be expected in each; () while no lag is known
     learnt: Learnt = NOT_YET
+    crossed: Sequence[
+        tuple[float, float]
+    ] = ()  # (ins, outs) of each closed window, calibrated where they are
 
 
 @dataclass(frozen=True, slots=True)

@@ -341,6 +341,18 @@ def test_dwell_of_an_open_day_counts_those_inside_until_now() -> None:
     assert dwell.dwell_so_far(0, 0, 0, 0, 60) == measures.unknown("no_denominator")
 
 
+def test_dwell_of_an_open_day_from_windows_counts_those_inside_until_now() -> None:
+    """Four stayed an hour, and four are inside since 82.5 minutes: from the middle of their window until now."""
+    ratio = dwell.dwell_windows_so_far([4, 4, 0, 0, 0, 0, 0], [0, 0, 0, 0, 4, 0, 0], 900, 1.0)
+    assert (ratio.value, ratio.formula, ratio.flags) == (71.25, "little-windows/1", ("provisional",))
+    missed = dwell.dwell_windows_so_far([20] * 10 + [0] * 4, [0] * 4 + [19.6] * 10, 900, 20 / 19.6)
+    assert missed.value == pytest.approx(60), "who was missed on earlier days is not inside until now"
+    assert dwell.dwell_windows_so_far([20], [0], 900, 1.2) == measures.unknown("imbalance")
+    assert dwell.dwell_windows_so_far([], [], 900, 1.0) == measures.unknown("no_denominator")
+    assert dwell.dwell_windows_so_far([9, 0], [0, 9], 900, 1.0) == measures.unknown("too_coarse")
+    assert dwell.dwell_windows_so_far([9, 0, 0], [0, 0, 10], 900, 1.0).value == 30
+
+
 # --- quantiles (figures of the t and beta distributions: scipy 1.17.1)
 
 
