@@ -30,7 +30,7 @@ Rows = Iterator[Mapping[str, Any]]
 class Asked:
     """`span`: ms. `zones` empty: all. `size_s` None: windows of the configured size of their time.
 
-    `undecided`: line → when a fault (stuck, dead) of it is suspected and nobody has decided; None: as alarms
+    `undecided`: line → when a fault of it is suspected and nobody has decided; None: as alarms
     tell.
     """
 
@@ -89,7 +89,7 @@ def added_up(config: Config, reader: Buffer, asked: Asked) -> Rows:
 
 
 def undecided(reader: Buffer, span: Span) -> dict[str, list[Span]]:
-    """When a line was stuck or dead, in the report's time and in that of the days it is judged by.
+    """When the counts of a line are no counts, in the report's time and in that of the days it is judged by.
 
     Who has corrected all of it, or believes the line, has decided.
     """

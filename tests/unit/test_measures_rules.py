@@ -342,7 +342,7 @@ def test_dwell_of_an_open_day_counts_those_inside_until_now() -> None:
 
 
 def test_dwell_of_an_open_day_from_windows_counts_those_inside_until_now() -> None:
-    """Four stayed an hour, and four are inside since 82.5 minutes: from the middle of their window until now."""
+    """Four stayed an hour, four are inside since 82.5 minutes: from the middle of their window until now."""
     ratio = dwell.dwell_windows_so_far([4, 4, 0, 0, 0, 0, 0], [0, 0, 0, 0, 4, 0, 0], 900, 1.0)
     assert (ratio.value, ratio.formula, ratio.flags) == (71.25, "little-windows/1", ("provisional",))
     missed = dwell.dwell_windows_so_far([20] * 10 + [0] * 4, [0] * 4 + [19.6] * 10, 900, 20 / 19.6)
