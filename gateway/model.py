@@ -17,6 +17,7 @@ MAX_COUNT = 10**9  # persons in one reading; more is damage, and products stay b
 MAX_MONEY_MINOR = 10**12
 MAX_INTERVAL_MS = 2_678_400_000  # 31 days
 MAX_MS = 253_402_300_800_000  # the year 10000: no instant that is entered or asked for lies there
+SIZES_S = (60, 300, 900, 1800, 3600)  # lengths a window may have
 MAIN_LINE = "main"
 UNKNOWN_CURRENCY = "XXX"  # of ISO 4217: none was named
 DEVICE = "device"  # the counter's name when a device has no id of its own

@@ -26,8 +26,8 @@ MONTH_MS = 30 * 86_400_000
 def command(config_path: Path, from_ms: int | None, alarm: int | None, as_json: bool) -> None:
     """What looked wrong with lines, open or over, by number.
 
-    While a line was `stuck` or `dead` its counts are not believed: reports take that time as not watched,
-    until it is corrected (`correct`) or the running daemon is told to believe it.
+    While a line was `stuck`, `dead` or `spike_impossible` its counts are not believed: reports take that
+    time as not watched, until it is corrected (`correct`) or the running daemon is told to believe it.
     """
     from gateway.errors import GatewayError
 

@@ -16,10 +16,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from gateway.calendars import NRF_END, Weeks, parse_anchor, weeks_of
 from gateway.errors import ConfigurationError
-from gateway.model import Basis, Resets
+from gateway.model import SIZES_S, Basis, Resets
 
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-SIZES_S = (60, 300, 900, 1800, 3600)
 OVER = ("serial", "tcp", "mqtt", "gpio", "pull", "push", "folder")
 
 

@@ -95,6 +95,8 @@ def _sentence(kind: str, context: Mapping[str, Any], given: object) -> str:
         return f"does not look like {context['pattern']}: {shown(given)}"
     if kind == "finite_number":
         return f"must be a finite number, not {shown(given)}"
+    if kind in ("too_short", "string_too_short"):
+        return "must not be empty"
     if kind == "int_from_float":
         return f"must be a whole number, not {shown(given)}"
     base = kind.removesuffix("_type").removesuffix("_parsing")

@@ -40,9 +40,10 @@ def check_zones(merged: Merged, zones: Mapping[str, ZoneTable], known: Iterable[
     all_zones = set(known)
     for id_, zone in zones.items():
         at: Key = ("zone", id_)
-        for list_name in ("entrances", "passing", "staff"):
-            _check_members(merged, (*at, list_name), getattr(zone, list_name), lines)
-        for till in zone.tills:
+        _check_members(merged, at, zone, lines)
+        for n, till in enumerate(zone.tills):
+            if till in zone.tills[:n]:
+                merged.note((*at, "tills"), f'"{till}" stands here twice')
             if till not in tills:
                 merged.note((*at, "tills"), f'there is no till "{till}"{hint(till, tills)}')
         if zone.parent is not None and zone.parent not in all_zones:
@@ -85,14 +86,17 @@ def staff_a_day(roster: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(crossings * shifts.get(day, 0) for day in range(7))
 
 
-def _check_members(merged: Merged, at: Key, members: Iterable[str], lines: Lines) -> None:
-    seen: set[tuple[str, str]] = set()
-    for text in members:
-        member = _resolve(merged, at, text, lines)
-        if member and member[1:] in seen:
-            merged.note(at, f'"{text}" stands here twice')
-        if member:
-            seen.add(member[1:])
+def _check_members(merged: Merged, at: Key, zone: ZoneTable, lines: Lines) -> None:
+    """A line has one part in a zone: an entrance that is staff's too would leave no visitors."""
+    seen: dict[tuple[str, str], str] = {}
+    for part in ("entrances", "passing", "staff"):
+        for text in getattr(zone, part):
+            member = _resolve(merged, (*at, part), text, lines)
+            if member and member[1:] in seen:
+                where = "here twice" if seen[member[1:]] == part else f"in {seen[member[1:]]} already"
+                merged.note((*at, part), f'"{text}" stands {where}')
+            elif member:
+                seen[member[1:]] = part
 
 
 def _resolve(merged: Merged, at: Key, text: str, lines: Lines) -> tuple[int, str, str] | None:

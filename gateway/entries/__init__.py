@@ -43,6 +43,13 @@ class Watch(Protocol):
     def stamp(self) -> Stamp: ...
 
 
+class Zone(Protocol):
+    """One of `[zone]`."""
+
+    @property
+    def group(self) -> float | None: ...
+
+
 class Site(Protocol):
     """`[site]` of a configuration."""
 
@@ -56,10 +63,11 @@ class Site(Protocol):
     def weeks(self) -> Weeks: ...
 
 
-def place_of(site: Site, zones: Iterable[str], rules: Iterable[LineRule]) -> Place:
+def place_of(site: Site, zones: Mapping[str, Zone], rules: Iterable[LineRule]) -> Place:
     """What of a configuration entries may be about."""
     lines = frozenset(rule.ref for rule in rules if not rule.till)
-    return Place(site.timezone, site.day_start_min, frozenset(zones), lines, site.weeks)
+    groups = {name: zone.group for name, zone in zones.items() if zone.group is not None}
+    return Place(site.timezone, site.day_start_min, frozenset(zones), lines, site.weeks, groups)
 
 
 Kept = tuple[Mapping[str, Any], bool]  # as it is kept, and whether it is new

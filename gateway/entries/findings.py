@@ -59,8 +59,10 @@ class Findings:
         check_known("zone", zone, self._place.zones)
         today = day_of(self._clock.wall_ms(), self._place.timezone, self._place.day_start_min)
         low, high = today[0] if from_ms is None else from_ms, today[1] if to_ms is None else to_ms
+        if high <= low:
+            raise EntryRefused("to: must lie after from")
         taps, bags = self._counts.taps(low, high).get(zone, (0, 0))
-        rate = bag_rate(bags, taps).to_json()
+        rate = bag_rate(bags, taps, self._place.groups.get(zone, 1.0)).to_json()
         span = {"from": rfc3339(low), "to": rfc3339(high)}
         return {"zone": zone, **span, "taps": taps, "bags": bags, "bag_rate": rate}
 

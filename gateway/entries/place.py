@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gateway.calendars import ISO, Weeks
 from gateway.config.wording import hint, shown
@@ -14,13 +15,17 @@ OUT_OF_TIME = f"must lie between {YEARS.start} and {YEARS.stop}"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What entries are about: zones, lines as zones write them, and where its clock hangs."""
+    """What entries are about: zones, lines as zones write them, and where its clock hangs.
+
+    `groups`: zone → persons who buy together, where that is known.
+    """
 
     timezone: str
     day_start_min: int
     zones: frozenset[str]
     lines: frozenset[str]
     weeks: Weeks = ISO
+    groups: Mapping[str, float] = field(default_factory=dict)
 
 
 def check_known(key: str, name: str, names: frozenset[str]) -> None:

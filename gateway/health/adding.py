@@ -30,7 +30,7 @@ Rows = Iterator[Mapping[str, Any]]
 class Asked:
     """`span`: ms. `zones` empty: all. `size_s` None: windows of the configured size of their time.
 
-    `undecided`: line → when a fault (stuck, dead) of it is suspected and nobody has decided; None: as alarms
+    `undecided`: line → when a fault of it is suspected and nobody has decided; None: as alarms
     tell.
     """
 
@@ -60,7 +60,8 @@ def windows(
 def place_of(config: Config, zones: Sequence[Mapping[str, Any]]) -> Place:
     """`zones`: as the buffer has them."""
     roles = {zone["zone"]: frozenset(line["role"] for line in zone["members"]) for zone in zones}
-    return Place(config.site.id, config.site.currency, config.windows.min_completeness, roles)
+    groups = {name: zone.group for name, zone in config.zone.items() if zone.group is not None}
+    return Place(config.site.id, config.site.currency, config.windows.min_completeness, roles, groups)
 
 
 def added_up(config: Config, reader: Buffer, asked: Asked) -> Rows:
@@ -76,7 +77,7 @@ def added_up(config: Config, reader: Buffer, asked: Asked) -> Rows:
         span=asked.span,
         bounds=lambda first, last: _bounds(config, first, last),
         open_of=lambda zone, low, high: kept[zone].openings.base_ms(low, high),
-        through={} if asked.as_of_ms else {zone: one.through_ms for zone, one in kept.items()},
+        through={} if asked.as_of_ms is not None else {zone: one.through_ms for zone, one in kept.items()},
         place=place_of(config, zones),
         days=DoorDays(config, reader, kept, asked),
         centres=centres,
@@ -88,7 +89,7 @@ def added_up(config: Config, reader: Buffer, asked: Asked) -> Rows:
 
 
 def undecided(reader: Buffer, span: Span) -> dict[str, list[Span]]:
-    """When a line was stuck or dead, in the report's time and in that of the days it is judged by.
+    """When the counts of a line are no counts, in the report's time and in that of the days it is judged by.
 
     Who has corrected all of it, or believes the line, has decided.
     """

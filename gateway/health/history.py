@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gateway import measures
@@ -35,12 +35,16 @@ RECEIPTS = 8  # the side of a till's reading
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What rows do not say of themselves. `roles`: zone → what it is configured with."""
+    """What rows do not say of themselves. `roles`: zone → what it is configured with.
+
+    `groups`: zone → persons who buy together there, where that is known.
+    """
 
     site: str
     currency: str
     min_completeness: float
     roles: Mapping[str, frozenset[Role]]
+    groups: Mapping[str, float] = field(default_factory=dict)
 
 
 def roles_of(roster: Roster) -> dict[str, frozenset[Role]]:

@@ -15,11 +15,19 @@ from typing import Any, Protocol
 from gateway import measures
 from gateway.calendars import Stretch, Weeks, stretch
 from gateway.health import history
-from gateway.measures.calibrated import Together, rate_basis
+from gateway.measures.calibrated import Calibrated, Together, rate_basis
+from gateway.measures.dwell import dwell_windows
 from gateway.measures.imputing import UNKNOWN, WHOLE, tier
-from gateway.measures.ratios import ESTIMATED, INCOMPLETE, UNDECIDED
-from gateway.model import TimeQuality
-from gateway.reports.days import between
+from gateway.measures.ratios import (
+    ESTIMATED,
+    INCOMPLETE,
+    LITTLE_WINDOWS,
+    NOT_CONFIGURED,
+    UNDECIDED,
+    Ratio,
+)
+from gateway.model import Role, TimeQuality
+from gateway.reports.days import LEAST_COVERAGE, between
 from gateway.reports.gaps import CLOSED, Doors, Filled, Usual, filled, joined, usual_days
 from gateway.reports.lacks import Gaps, Lines, spans
 from gateway.reports.rates import Base, Centre, rates
@@ -45,8 +53,10 @@ Spans = Sequence[Span]
 class Sum:
     """One zone's windows of one business day, in order; `reached_ms`: until where its time is accounted for.
 
-    Days are added to a stretch by `plus`. `lacking`: windows that were not watched though open. `undecided`:
-    a fault of one of its lines is suspected in it, and what it counted meanwhile counts as not watched.
+    Days are added to a stretch by `plus`. `scatter`: receipts, each times the dispersion that was known of
+    its zone's days. `steps`: ins and outs of each window, calibrated where they are. `lacking`: windows that
+    were not watched though open. `undecided`: a fault of one of its lines is suspected in it, and what it
+    counted meanwhile counts as not watched.
     """
 
     zone: str
@@ -59,6 +69,9 @@ class Sum:
     quality: int = 0
     flags: dict[str, None] = field(default_factory=dict)
     together: Together = field(default_factory=Together)
+    scatter: float = 0.0
+    steps: list[tuple[float, float]] = field(default_factory=list)
+    size_s: int = 0
     lacking: list[Span] = field(default_factory=list)
     undecided: bool = False
 
@@ -70,12 +83,19 @@ class Sum:
         for name in SUMMED:
             self.sums[name] += row[name]
         self.together.add(row.get("calibrated"), (row["ins"], row["outs"], row["passersby"]))
+        self.scatter += row["sales"] * row["phi_day"]
+        self._step(row)
         if row["base_ms"] is not None:
             fault = any(low < end_ms and start_ms < high for low, high in suspected)
             self._watch((start_ms, end_ms), row["base_ms"], 0 if fault else row["watched_ms"])
             self.undecided = self.undecided or fault
         self.quality = max(self.quality, QUALITIES.index(row["time_quality"]))
         self.flags |= dict.fromkeys(row["flags"])
+
+    def _step(self, row: Mapping[str, Any]) -> None:
+        one: Calibrated | None = row.get("calibrated")
+        self.steps.append((row["ins"], row["outs"]) if one is None else (one.ins / 1000, one.outs / 1000))
+        self.size_s = row["size_s"]
 
     def _watch(self, span: Span, open_ms: int, watched_ms: int | None) -> None:
         self.open_ms += open_ms
@@ -105,13 +125,28 @@ class Sum:
         self.quality = max(self.quality, day.quality)
         self.flags |= day.flags
         self.together.plus(day.together)
+        self.scatter += day.scatter
         self.lacking += day.lacking
 
     def base(self) -> Base:
         """What rates are made of."""
         of = rate_basis(self.sums["ins"], self.sums["passersby"], self.together.result())
         counts = (self.sums["staff"], self.sums["sales"], self.sums["amount_minor"])
-        return Base(of.entries, *counts, of.s_entries)
+        return Base(of.entries, of.passersby, *counts, of.s_entries, of.s_capture, self.phi)
+
+    @property
+    def phi(self) -> float:
+        """How much more than by chance its receipts scatter: days do so each by themselves."""
+        sales = self.sums["sales"]
+        return self.scatter / sales if sales else measures.PHI_START
+
+    @property
+    def dwell(self) -> Ratio:
+        """Minutes per visit, of a day that is over and whole."""
+        if self.complete is None or self.complete < LEAST_COVERAGE:
+            return measures.unknown(INCOMPLETE)
+        ins, outs = zip(*self.steps, strict=True)
+        return dwell_windows(ins, outs, self.size_s)
 
     @property
     def complete(self) -> float | None:
@@ -169,7 +204,8 @@ class Report:
             if not self.shown or key[1] in self.shown:
                 centre = sums.get((key[0], self.centres.get(key[1], "")))
                 row = self._row(sums[key], key[0], through[key[1]], centre)
-                yield row | self._lacks(parts[key], sums[key], through[key[1]])
+                dwell = self._dwell(parts[key], through[key[1]], key[1])
+                yield row | {"dwell": dwell.to_json()} | self._lacks(parts[key], sums[key], through[key[1]])
 
     def _begin(self, zone: str, kind: str, day: date) -> Sum:
         return Sum(zone, kind, max(self.bounds(day, day)[0], self.span[0]))
@@ -195,11 +231,13 @@ class Report:
         low_ms, high_ms = self.bounds(where.first, where.last)
         asked = self.span[0] <= low_ms and high_ms <= self.span[1]
         complete, calibrated = one.complete, one.together.result()
-        sums = {"zone": one.zone, "completeness": complete, "calibrated": calibrated, **one.sums}
+        known = {"completeness": complete, "calibrated": calibrated, "phi": one.phi}
+        sums = {"zone": one.zone, **known, **one.sums}
         conversion, capture = history.ratios(sums, self.place)
         roles = self.place.roles.get(one.zone, frozenset())
-        around = None if centre is None else Centre(centre.base().visitors, centre.complete)
-        others = rates(one.base(), roles, complete, around, self.place.min_completeness)
+        around = None if centre is None else Centre(centre.base(), centre.complete)
+        group = self.place.groups.get(one.zone)
+        others = rates(one.base(), roles, complete, around, self.place.min_completeness, group)
         return {
             "site": self.place.site,
             "zone": one.zone,
@@ -223,6 +261,18 @@ class Report:
             "capture_rate": capture.to_json(),
             **{name: ratio.to_json() for name, ratio in others.items()},
         }
+
+    def _dwell(self, parts: Mapping[date, Sum], closed_ms: int, zone: str) -> Ratio:
+        """Minutes per visit over those days of which it is known, each weighing by its visits."""
+        if Role.ENTRANCE not in self.place.roles.get(zone, ()):
+            return measures.unknown(NOT_CONFIGURED)
+        over = [one for day, one in parts.items() if self._clipped(day, closed_ms) == self.bounds(day, day)]
+        stays = [(one.dwell, one.sums["ins"]) for one in over if not one.missing_ms]
+        known = [(stay.value, visits) for stay, visits in stays if stay.value is not None]
+        if not known:
+            return stays[0][0] if stays else measures.unknown(INCOMPLETE)
+        visits = sum(each for _minutes, each in known)
+        return Ratio(sum(minutes * each for minutes, each in known) / visits, formula=LITTLE_WINDOWS)
 
     def _lacks(self, parts: Mapping[date, Sum], total: Sum, closed_ms: int) -> dict[str, Any]:
         """How much of the stretch is known, and what is imputed."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gateway import measures
 from gateway.health.figures import Sums, figures
 from gateway.health.snapshot import OpeningHealth, ZoneHealth
-from gateway.measures.calibrated import rate_basis
+from gateway.measures.calibrated import RateBasis, rate_basis
 from gateway.measures.imputing import tier
 
 if TYPE_CHECKING:
@@ -57,7 +57,11 @@ def zones(
 
 def visitors(live: ZoneLive) -> float:
     """Entries, calibrated where they are, less staff."""
-    return max(0.0, rate_basis(live.ins, live.passersby, live.calibrated).entries - live.staff)
+    return max(0.0, _basis(live).entries - live.staff)
+
+
+def _basis(live: ZoneLive) -> RateBasis:
+    return rate_basis(live.ins, live.passersby, live.calibrated)
 
 
 def _centre(live: ZoneLive, by_id: Mapping[str, ZoneLive]) -> ZoneLive | None:
@@ -80,12 +84,12 @@ def _zone(
     least: float,
 ) -> ZoneHealth:
     conversion = capture = measures.unknown(measures.NOT_CONFIGURED)
-    of = rate_basis(live.ins, live.passersby, live.calibrated)
-    if live.has_tills:
+    of = _basis(live)
+    if live.has_doors and live.has_tills:
         phi = live.learnt.phi_day
         rate = measures.conversion(live.sales, of.entries, staff=live.staff, phi=phi, s_k=of.s_entries)
         conversion = measures.gate(rate, live.completeness, least)
-    if live.has_passing:
+    if live.has_doors and live.has_passing:
         rate = measures.capture_rate(of.entries, of.passersby, of.s_capture)
         capture = measures.gate(rate, live.completeness, least)
     sums = Sums(
@@ -100,11 +104,15 @@ def _zone(
         learnt=live.learnt,
         s_k=of.s_entries,
         centre=None if centre is None else visitors(centre),
+        s_centre=0.0 if centre is None else _basis(centre).s_entries,
         group=None if table is None else table.group,
         taps=taps,
+        has_doors=live.has_doors,
         has_tills=live.has_tills,
         passersby=of.passersby if live.has_passing else None,
         s_capture=of.s_capture,
+        crossed=live.crossed,
+        exit_ratio=live.exit_ratio,
     )
     return ZoneHealth(
         **{name: getattr(live, name) for name in SAME},

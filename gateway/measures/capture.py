@@ -44,11 +44,14 @@ def turn_in_rate(entries: float, passersby: float, s_k: float = 0.0) -> Ratio:
     return Ratio(value, low, min(1.0, high), TURN_IN)
 
 
-def mall_share(entries: float, mall_visitors: float, phi: float = PHI_START) -> Ratio:
-    """Store entries per visitor of the centre. Two doors, two counts: a ratio of over-dispersed Poissons."""
+def mall_share(entries: float, mall_visitors: float, phi: float = PHI_START, s_k: float = 0.0) -> Ratio:
+    """Store entries per visitor of the centre. Two doors, two counts: a ratio of over-dispersed Poissons.
+
+    `s_k`: relative standard error of the calibration of both together.
+    """
     if mall_visitors <= 0:
         return unknown(NO_DENOMINATOR)
     flags = (RATIO_GT_1,) if entries > mall_visitors else ()
-    return Ratio(
-        entries / mall_visitors, *poisson_ratio(entries, mall_visitors, phi), MALL_SHARE, flags=flags
-    )
+    value = entries / mall_visitors
+    interval = widened(value, *poisson_ratio(entries, mall_visitors, phi), s_k)
+    return Ratio(value, *interval, MALL_SHARE, flags=flags)

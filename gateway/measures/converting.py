@@ -72,7 +72,7 @@ def conversion_crude(sales: int, ins: float, *, phi: float = PHI_START, s_k: flo
 
 
 def conversion_units(
-    sales: int, ins: int, group: float, *, staff: int = 0, phi: float = PHI_START, s_k: float = 0.0
+    sales: int, ins: float, group: float, *, staff: float = 0, phi: float = PHI_START, s_k: float = 0.0
 ) -> Ratio:
     """Receipts per buying unit of `group` persons (>= 1, from a survey or a sensor that sees groups)."""
     if group < 1:
@@ -122,7 +122,7 @@ def prior(days: Sequence[tuple[int, int]], phi: float = PHI_START) -> tuple[floa
     return m, min(max(spread / between - 1, low), high) if between > 0 else high
 
 
-def conversion_shrunk(sales: int, visitors: int, m: float, n0: float) -> Ratio:
+def conversion_shrunk(sales: int, visitors: float, m: float, n0: float) -> Ratio:
     """(T + n0·m) / (visitors + n0): early in the day, while little is counted; always flagged `shrunk`. `0
     < m < 1`.
 

@@ -15,12 +15,12 @@ def footfall_undirected(passes: Iterable[int]) -> int:
     return sum(passes) // 2
 
 
-def footfall_average(ins: int, outs: int) -> float:
+def footfall_average(ins: float, outs: float) -> float:
     """(in + out) / 2: for a closed day only, intraday it lags by half a dwell."""
     return (ins + outs) / 2
 
 
-def imbalance(ins: int, outs: int) -> float | None:
+def imbalance(ins: float, outs: float) -> float | None:
     """(in - out) / average of a closed day; None when nobody crossed."""
     average = footfall_average(ins, outs)
     return (ins - outs) / average if average else None

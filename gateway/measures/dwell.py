@@ -9,6 +9,7 @@ small, because R multiplies them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.measures.counts import imbalance
 from gateway.measures.ratios import (
@@ -31,16 +32,14 @@ def dwell_events(ins: int, in_sum_s: float, outs: int, out_sum_s: float) -> Rati
     return _stay(ins, in_sum_s, outs, out_sum_s, LITTLE_EVENTS)
 
 
-def dwell_windows(ins: Sequence[int], outs: Sequence[int], size_s: int) -> Ratio:
+def dwell_windows(ins: Sequence[float], outs: Sequence[float], size_s: int) -> Ratio:
     """Minutes per visit on a closed day, from counts per window; unknown below two windows' length."""
     in_sum_s = size_s * sum(at * count for at, count in enumerate(ins))
     out_sum_s = size_s * sum(at * count for at, count in enumerate(outs))
-    stay = _stay(sum(ins), in_sum_s, sum(outs), out_sum_s, LITTLE_WINDOWS)
-    too_short = stay.value is not None and stay.value * 60 < LEAST_WINDOWS * size_s
-    return unknown(TOO_COARSE) if too_short else stay
+    return _fine(_stay(sum(ins), in_sum_s, sum(outs), out_sum_s, LITTLE_WINDOWS), size_s)
 
 
-def dwell_so_far(ins: int, in_sum_s: float, outs: int, out_sum_s: float, now_s: float) -> Ratio:
+def dwell_so_far(ins: float, in_sum_s: float, outs: float, out_sum_s: float, now_s: float) -> Ratio:
     """Minutes per visit of the open day until `now_s`, those inside counted until now; always
     `provisional`.
 
@@ -55,12 +54,36 @@ def dwell_so_far(ins: int, in_sum_s: float, outs: int, out_sum_s: float, now_s: 
     return Ratio(inside_s / ins / 60, formula=LITTLE_EVENTS, flags=(PROVISIONAL,))
 
 
+def dwell_windows_so_far(ins: Sequence[float], outs: Sequence[float], size_s: int, r: float) -> Ratio:
+    """As `dwell_so_far`, from counts of the windows until now.
+
+    Exits are weighted by `r`, entries per exit of earlier days, but never so that more have left than came.
+    """
+    came, left = sum(ins), sum(outs)
+    off = imbalance(r, 1.0)
+    if came > 0 and (off is None or abs(off) > MOST_IMBALANCE):
+        return unknown(IMBALANCE)
+    weight = min(r, came / left) if left else r
+    in_sum_s, out_sum_s = (size_s * sum(at * count for at, count in enumerate(side)) for side in (ins, outs))
+    now_s = size_s * (len(ins) - 0.5)  # windows are dated by their start, and people come in their middle
+    return _fine(dwell_so_far(came, in_sum_s, weight * left, weight * out_sum_s, now_s), size_s)
+
+
+def _fine(stay: Ratio, size_s: int) -> Ratio:
+    """Of windows; what is shorter than two of them is unknown."""
+    if stay.value is None:
+        return stay
+    if stay.value * 60 < LEAST_WINDOWS * size_s:
+        return unknown(TOO_COARSE)
+    return replace(stay, formula=LITTLE_WINDOWS)
+
+
 def missed_exit_bias(share_missed: float, open_min: float) -> float:
     """Minutes that missed exits add to an uncorrected dwell: each sits inside for half the day on average."""
     return share_missed * open_min / 2
 
 
-def _stay(ins: int, in_sum_s: float, outs: int, out_sum_s: float, formula: str) -> Ratio:
+def _stay(ins: float, in_sum_s: float, outs: float, out_sum_s: float, formula: str) -> Ratio:
     if ins <= 0:
         return unknown(NO_DENOMINATOR)
     off = imbalance(ins, outs)

@@ -26,16 +26,25 @@ def average_transaction(amount_minor: int, sales: int, cv: float = RECEIPT_CV) -
 
 
 def sales_per_visitor(
-    amount_minor: int, sales: int, visitors: float, *, phi: float = PHI_START, cv: float = RECEIPT_CV
+    amount_minor: int,
+    sales: int,
+    visitors: float,
+    *,
+    phi: float = PHI_START,
+    cv: float = RECEIPT_CV,
+    s_k: float = 0.0,
 ) -> Ratio:
-    """SPV: minor units per visitor (entries less staff). Varies by how many buy and what they spend."""
+    """SPV: minor units per visitor (entries less staff). Varies by how many buy and what they spend.
+
+    `s_k`: relative standard error of the calibration.
+    """
     if visitors <= 0:
         return unknown(NO_DENOMINATOR)
     value = amount_minor / visitors
     if sales <= 0:
         return Ratio(value, formula=SPV)
     chance = phi * max(0.0, 1 - sales / visitors) if sales <= visitors else phi * (1 + sales / visitors)
-    low, high = _money_interval(value, (chance + cv * cv) / sales)
+    low, high = _money_interval(value, (chance + cv * cv) / sales + s_k * s_k)
     return Ratio(value, low, high, SPV)
 
 

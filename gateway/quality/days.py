@@ -142,7 +142,7 @@ def _balance(detectors: Detectors, day: Day, rules: Rules, findings: list[Findin
     if not _both_ways(detectors) or today.ins + today.outs < 2 * rules.min_day or not _whole(today, rules):
         return
     ratio = ratio_of(today.ins, today.outs)
-    middle, near, far = _limits(usual, rules)
+    middle, near, far = _limits(usual, detectors.level.days, rules)
     away = abs(ratio - middle)
     telling = abs(imbalance_z(today.ins, today.outs)) > TELLING_Z
     streak = detectors.streaks.imbalance + 1 if telling and away > near else 0
@@ -162,11 +162,11 @@ def _one_way(ratio: float, usual: Moments, rules: Rules) -> bool:
     return known and away and abs(ratio) > rules.directional_ratio
 
 
-def _limits(usual: Moments, rules: Rules) -> tuple[float, float, float]:
+def _limits(usual: Moments, days: int, rules: Rules) -> tuple[float, float, float]:
     """Where a day's imbalance should be, and how far from there is far for three days and for one."""
     if rules.closed_perimeter:
         return 0.0, rules.imbalance_days, rules.imbalance_day
-    if usual.n < rules.warm_level_days * LEARNED_SHARE:
+    if days < rules.warm_level_days or usual.n < rules.warm_level_days * LEARNED_SHARE:
         return usual.mean, math.inf, math.inf
     spread = math.sqrt(usual.variance)
     return usual.mean, max(rules.imbalance_days, NEAR * spread), max(rules.imbalance_day, FAR * spread)

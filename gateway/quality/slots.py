@@ -38,16 +38,19 @@ def step(detectors: Detectors, cell: Cell, slot: Slot, rules: Rules) -> Step:
     if slot.start_ms > after.through_ms:
         _interrupt(after)
     seen = view(after, cell, slot)
-    findings = judging.clock(slot, rules)
+    findings, impossible = judging.clock(slot, rules), judging.impossible(seen, rules)
     if missing(slot, rules):
         _miss(after, seen)
     elif slot.estimated > rules.max_estimated:
         _interrupt(after)
         after.today = _counted(after.today, seen)
+    elif impossible.raised:  # no persons: not lopsided, no event, and no part of the day
+        findings.append(impossible)
+        _miss(after, seen)
     elif slot.open is False:
         findings += _closed(after, seen, rules)
     else:
-        findings += _judged(after, seen, rules)
+        findings += [impossible, *_judged(after, seen, rules)]
         if _clean(after, seen, findings):
             cell = _learned(after, cell, seen, rules)
     after.through_ms = slot.end_ms
@@ -76,7 +79,7 @@ def _closed(detectors: Detectors, seen: View, rules: Rules) -> list[Finding]:
 def _judged(detectors: Detectors, seen: View, rules: Rules) -> list[Finding]:
     _remember(detectors, seen, rules)
     days = detectors.level.days
-    findings: list[Finding | None] = [judging.stuck(detectors.repeat, rules), judging.impossible(seen, rules)]
+    findings: list[Finding | None] = [judging.stuck(detectors.repeat, rules)]
     if days >= rules.warm_days:
         findings += [
             judging.dead(detectors.nobody, seen, rules),

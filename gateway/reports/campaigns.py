@@ -24,6 +24,7 @@ from gateway.measures.campaign import (
     verdict_of_shares,
 )
 from gateway.measures.converting import PHI_START, conversion_difference
+from gateway.measures.ratios import NO_DENOMINATOR, unknown
 from gateway.model import Entry
 from gateway.reports.days import Days, DaySum, between, bounds, whole
 from gateway.windows import business_date
@@ -116,7 +117,7 @@ def _of_conversion(
     history = between(span.first - timedelta(days=WEEK * HISTORY_WEEKS), last)
     zones = sorted(span.zones)
     came, sold = (
-        _Series(history, _added(days, zones, history, measure, place)) for measure in ("visitors", "sales")
+        _Series(history, _added(days, zones, history, measure, place)) for measure in ("customers", "sales")
     )
     weeks = _base(came, clean)
     weekdays = {day.weekday() for day in between(span.first, last)}
@@ -129,7 +130,10 @@ def _of_conversion(
     now, before = (_rate(came, sold, some) for some in (between(span.first, last), base_days))
     shares = [None if first is None else _share(came, sold, first) for first in clean]
     usual = placebo_of_shares(shares)
-    found = verdict_of_shares(conversion_difference(now, before, PHI_START), usual)
+    if now[0] or before[0]:
+        found = verdict_of_shares(conversion_difference(now, before, PHI_START), usual)
+    else:  # no receipt at all is a till that is dead or not there, and not a change of nothing
+        found = verdict_of_shares(unknown(NO_DENOMINATOR), usual)
     return {
         **_told(found),
         "days": came.known(span.first, last),
@@ -261,4 +265,4 @@ def _counts(sums: Sequence[DaySum | None], measure: str) -> Iterator[int | None]
         if day is None or not whole(day):
             yield None
         else:
-            yield day.sales if measure == "sales" else day.ins
+            yield {"sales": day.sales, "customers": max(0, day.ins - day.staff)}.get(measure, day.ins)

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from gateway.measures import conversion_crude, gate, mall_share, unknown
+from gateway.measures import PHI_START, conversion_crude, gate, mall_share, unknown
+from gateway.measures.capture import turn_in_rate
+from gateway.measures.converting import conversion_units
 from gateway.measures.money import average_transaction, sales_per_visitor
 from gateway.measures.ratios import NOT_CONFIGURED, Ratio
 from gateway.model import Role
 
+NAMES = ("conversion_crude", "conversion_units", "turn_in_rate", "mall_share", "atv", "spv")
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """Sums that rates are made of. `ins`: calibrated where they are, with the relative error `s_k`."""
+    """Sums that rates are made of. `ins`: calibrated where they are, with the relative error `s_k`.
+
+    `passersby` likewise, `s_capture` of both together. `phi`: how much more than by chance receipts scatter.
+    """
 
     ins: float
+    passersby: float
     staff: int
     sales: int
     amount_minor: int
     s_k: float = 0.0
+    s_capture: float = 0.0
+    phi: float = PHI_START
 
     @property
     def visitors(self) -> float:
@@ -30,26 +41,36 @@ class Base:
 class Centre:
     """The mall around a zone in the same stretch, and how much of the time it was watched."""
 
-    visitors: float
+    base: Base
     complete: float | None
 
 
 def rates(
-    base: Base, roles: Collection[Role], complete: float | None, centre: Centre | None, least: float
+    base: Base,
+    roles: Collection[Role],
+    complete: float | None,
+    centre: Centre | None,
+    least: float,
+    group: float | None = None,
 ) -> dict[str, Ratio]:
     """Those that stand beside conversion and capture rate, unknown below `least` completeness.
 
-    Turnover per receipt asks no door, and needs none.
+    Turnover per receipt asks no door, and needs none. `group`: persons who buy together, where that is known.
     """
-    found = dict.fromkeys(("conversion_crude", "atv", "spv", "mall_share"), unknown(NOT_CONFIGURED))
+    found = dict.fromkeys(NAMES, unknown(NOT_CONFIGURED))
     entrance, till = Role.ENTRANCE in roles, Role.TILL in roles
     if till:
         found["atv"] = average_transaction(base.amount_minor, base.sales)
     if entrance and till:
-        crude = conversion_crude(base.sales, base.ins, s_k=base.s_k)
-        spv = sales_per_visitor(base.amount_minor, base.sales, base.visitors)
-        found["conversion_crude"], found["spv"] = (gate(one, complete, least) for one in (crude, spv))
+        noise = {"phi": base.phi, "s_k": base.s_k}
+        found["conversion_crude"] = conversion_crude(base.sales, base.ins, **noise)
+        found["spv"] = sales_per_visitor(base.amount_minor, base.sales, base.visitors, **noise)
+        if group is not None:
+            found["conversion_units"] = conversion_units(base.sales, base.visitors, group, **noise)
+    if entrance and Role.PASSING in roles:
+        found["turn_in_rate"] = turn_in_rate(base.ins, base.passersby, base.s_capture)
     if entrance and centre is not None:
-        share = gate(mall_share(base.visitors, centre.visitors), complete, least)
+        both = math.hypot(base.s_k, centre.base.s_k)
+        share = mall_share(base.visitors, centre.base.visitors, s_k=both)
         found["mall_share"] = gate(share, centre.complete, least)
-    return found
+    return {name: one if name == "atv" else gate(one, complete, least) for name, one in found.items()}

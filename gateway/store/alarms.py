@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from gateway.errors import StoreError
 from gateway.model import Stamp
-from gateway.quality import Alarm, Break, Kind
+from gateway.quality import NOT_COUNTED, Alarm, Break
 from gateway.store.events import ALARM_FACTS, AlarmFacts, line_ref
 from gateway.store.memory import DAY_MS, Memory
 from gateway.store.plan import UpstreamPlan
@@ -113,9 +113,9 @@ def end(con: sqlite3.Connection, memory: Memory, line_ids: Iterable[int], now: S
 def doubted(con: sqlite3.Connection, from_ms: int, to_ms: int) -> list[AlarmFacts]:
     """Of `alarms_between` those whose counts are not believed, and were not said to be right since."""
     rows = con.execute(
-        f"{CURRENT} WHERE a.believed_ms IS NULL AND a.kind IN (?,?) AND a.since_ms<?"
-        " AND (a.until_ms IS NULL OR a.until_ms>=?) ORDER BY a.since_ms, a.id",
-        (Kind.DEAD, Kind.STUCK, to_ms, from_ms),
+        f"{CURRENT} WHERE a.believed_ms IS NULL AND a.kind IN ({','.join('?' * len(NOT_COUNTED))})"
+        " AND a.since_ms<? AND (a.until_ms IS NULL OR a.until_ms>=?) ORDER BY a.since_ms, a.id",
+        (*sorted(NOT_COUNTED), to_ms, from_ms),
     )
     return [AlarmFacts(*row) for row in rows]
 

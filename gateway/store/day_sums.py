@@ -20,7 +20,7 @@ WATCHED = (
     " coalesce(sum({base} IS NOT NULL AND {watched} IS NULL), 0)"
 )
 ZONE_DAY = (
-    "SELECT count(*), sum(ins), sum(outs), sum(passersby), sum(sales), sum(returns), sum(amount),"
+    "SELECT count(*), sum(ins), sum(outs), sum(passersby), sum(sales), sum(returns), sum(amount), sum(staff),"
     f" {WATCHED.format(base='base_ms', watched='watched_ms')} FROM ({CURRENT_ZONE})"
 )
 DOOR_DAY = (
@@ -29,7 +29,7 @@ DOOR_DAY = (
     + "), w AS (SELECT *, max(revision) FROM line_windows WHERE line_id=:line AND size_s=:size AND"
     " start_ms>=:from AND start_ms<:to GROUP BY start_ms)"
     " SELECT count(*), sum(w.ins+(w.odd_before+w.passes)/2),"
-    " sum(w.outs+w.passes-(w.odd_before+w.passes)/2), 0, 0, 0, 0,"
+    " sum(w.outs+w.passes-(w.odd_before+w.passes)/2), 0, 0, 0, 0, 0,"
     f" {WATCHED.format(base='z.base_ms', watched='min(w.watched_ms, z.base_ms)')}"
     " FROM z JOIN w USING (start_ms)"
 )
@@ -67,6 +67,6 @@ def _day(
     n, *sums, watched, base, unknown = row
     if n < (end_ms - start_ms) // (size_s * 1000):
         return None
-    ins, outs, passersby, sales, returns, amount = (value or 0 for value in sums)
-    crossed = (ins, outs, passersby, sales, returns, amount)
-    return DaySum(start_ms, end_ms, *crossed, None if unknown else watched, base)
+    ins, outs, passersby, sales, returns, amount, staff = (value or 0 for value in sums)
+    counts = (ins, outs, passersby, sales, returns, amount, staff)
+    return DaySum(start_ms, end_ms, *counts, None if unknown else watched, base)

@@ -47,6 +47,7 @@ class Closed:
     completeness: float | None
     windows: Sequence[tuple[float, int]]  # (visitors, sales)
     lagged: Sequence[float]  # of whom a receipt can be expected in each
+    crossed: Sequence[tuple[float, float]]  # (ins, outs)
     residual: int | None
     ratio: ExitRatio
     learnt: Learnt
@@ -105,6 +106,7 @@ def _closed(con: sqlite3.Connection, memory: Memory, zone: Zone, day_ms: int) ->
         completeness=_completeness(rows),
         windows=[(came, row[3]) for came, row in zip(visitors, rows, strict=True)],
         lagged=learnt.lagged(visitors, size_s),
+        crossed=[_crossed(row) for row in rows],
         residual=last_residual(con, zone.id, day_ms),
         ratio=learnt_exits(con, zone.id, day_ms),
         learnt=learnt,
@@ -127,7 +129,7 @@ def _live(
     together = copy(closed.together)
     together.add(calibrated, open_sum.sums()[:3])
     inside = one_step(closed.inside, open_sum.step(calibrated), closed.ratio)
-    members = zone.versions[-1].members
+    roles = {member.role for member in zone.versions[-1].members}
     return ZoneLive(
         zone=zone.zone,
         name=zone.name,
@@ -151,8 +153,9 @@ def _live(
         quality=list(TimeQuality)[total.quality].value,
         flags=tuple(flag_names(_flags(memory, zone, closed, span))),
         calibrated=together.result(),
-        has_tills=any(member.role is Role.TILL for member in members),
-        has_passing=any(member.role is Role.PASSING for member in members),
+        has_doors=Role.ENTRANCE in roles,
+        has_tills=Role.TILL in roles,
+        has_passing=Role.PASSING in roles,
         exit_ratio=closed.ratio.r,
         residual=closed.residual,
         staff=total.staff,
@@ -160,6 +163,7 @@ def _live(
         closed=closed.windows,
         lagged=closed.lagged,
         learnt=closed.learnt,
+        crossed=closed.crossed,
     )
 
 
@@ -172,10 +176,14 @@ def _total(rows: list[Any]) -> ZoneSum:
     return total
 
 
+def _crossed(row: Any) -> tuple[float, float]:
+    """Ins and outs of one closed window, calibrated where they are."""
+    return row[:2] if row[14] is None else (row[15] / 1000, row[16] / 1000)
+
+
 def _visitors(row: Any) -> float:
-    """Of one closed window: ins, calibrated where they are, less staff."""
-    ins = row[0] if row[14] is None else row[15] / 1000
-    return float(max(0, ins - row[20]))
+    """Of one closed window: ins less staff."""
+    return float(max(0, _crossed(row)[0] - row[20]))
 
 
 def _flags(memory: Memory, zone: Zone, closed: Closed, span: Span) -> int:

@@ -190,6 +190,7 @@ class ZoneLive:
     estimated_outs: int
     quality: str
     flags: tuple[str, ...]
+    has_doors: bool
     has_tills: bool
     has_passing: bool
     calibrated: Calibrated | None = None
@@ -200,6 +201,9 @@ class ZoneLive:
     closed: Sequence[tuple[float, int]] = ()  # (visitors, sales) of each closed window of the day
     lagged: Sequence[float] = ()  # of whom a receipt can be expected in each; () while no lag is known
     learnt: Learnt = NOT_YET
+    crossed: Sequence[
+        tuple[float, float]
+    ] = ()  # (ins, outs) of each closed window, calibrated where they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +221,7 @@ class DaySum:
     sales: int
     returns: int
     amount_minor: int
+    staff: int
     watched_ms: int | None
     base_ms: int | None
 

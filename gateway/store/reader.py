@@ -342,7 +342,7 @@ def _shown(plan: Grid, row: dict[str, Any], residuals: Mapping[tuple[str, int], 
     row.pop("max(a.revision)")
     row.pop("lines")
     cal = [row.pop(column) for column in CALIBRATED]
-    hour = local_hour(row["start_ms"], plan.timezone)
+    hour, learnt = local_hour(row["start_ms"], plan.timezone), Learnt.of(row["learnt"])
     day_ms, _ = day_of(row["start_ms"], plan.timezone, plan.day_start_min)
     complete = measures.completeness(row["watched_ms"], row["base_ms"])
     return {
@@ -351,7 +351,8 @@ def _shown(plan: Grid, row: dict[str, Any], residuals: Mapping[tuple[str, int], 
         "completeness": complete,
         "residual": residuals.get((row["zone"], day_ms)),
         "calibrated": None if cal[0] is None else Calibrated(*cal),
-        "phi": Learnt.of(row["learnt"]).phi_at(hour),
+        "phi": learnt.phi_at(hour),
+        "phi_day": learnt.phi_day,
         "flags": flag_names(row["flags"]),
         "time_quality": QUALITIES[row.pop("quality")],
     }

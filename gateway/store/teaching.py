@@ -1,4 +1,4 @@
-"""What closed days teach a zone with tills: once a business day, kept with its moment (decision 017)."""
+"""What closed days teach a zone with doors: once a business day, kept with its moment (decision 017)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gateway.windows import business_date, day_bounds, day_of, local_hour
 AT_ONCE = 4  # zones in one step of closing: each reads four weeks of windows
 ONE = timedelta(days=1)
 WINDOWS = (
-    "SELECT start_ms, ins, outs, staff, sales, watched_ms, base_ms, cal_ins, max(revision)"
-    " FROM zone_aggregates WHERE zone_id=? AND size_s=? AND start_ms>=? AND start_ms<?"
-    " GROUP BY start_ms ORDER BY start_ms"
+    "SELECT start_ms, ins, outs, staff, sales, watched_ms, base_ms, cal_ins, cal_outs,"
+    " calibration IS NOT NULL, max(revision) FROM zone_aggregates"
+    " WHERE zone_id=? AND size_s=? AND start_ms>=? AND start_ms<? GROUP BY start_ms ORDER BY start_ms"
 )
 # of a row `a` of zone_aggregates: what its zone knew when that revision was closed
 KNOWN_THEN = (
@@ -42,7 +42,7 @@ def learn(con: sqlite3.Connection, memory: Memory, now: Stamp) -> int:
     for zone in memory.zones.values():
         if taught >= AT_ONCE:
             break
-        if zone.active and _buys(zone):
+        if zone.active and _has(zone, Role.ENTRANCE):
             taught += _learn(con, memory, zone, from_ms)
     if taught:
         memory.tell(from_ms)
@@ -54,9 +54,8 @@ def forget(con: sqlite3.Connection, edge_ms: int) -> None:
     con.execute(FORGET, (edge_ms, edge_ms))
 
 
-def _buys(zone: Zone) -> bool:
-    roles = {member.role for member in zone.versions[-1].members}
-    return Role.ENTRANCE in roles and Role.TILL in roles
+def _has(zone: Zone, role: Role) -> bool:
+    return any(member.role is role for member in zone.versions[-1].members)
 
 
 def _learn(con: sqlite3.Connection, memory: Memory, zone: Zone, from_ms: int) -> bool:
@@ -65,7 +64,8 @@ def _learn(con: sqlite3.Connection, memory: Memory, zone: Zone, from_ms: int) ->
     if memory.taught.get(zone.id, 0) >= today_ms:
         return False
     last = business_date(today_ms - 1, memory.plan.timezone, memory.plan.day_start_min)
-    days = [day for n in range(DAYS, 0, -1) if (day := _day(con, memory, zone, last - (n - 1) * ONE))]
+    past = DAYS if _has(zone, Role.TILL) else 1  # without tills the last day says all: how long people stay
+    days = [day for n in range(past, 0, -1) if (day := _day(con, memory, zone, last - (n - 1) * ONE))]
     memory.taught[zone.id] = today_ms
     if not days:
         return False
@@ -88,12 +88,12 @@ def _day(con: sqlite3.Connection, memory: Memory, zone: Zone, day: date) -> Day 
     windows = [
         Window(
             local_hour(start_ms, plan.timezone),
-            ins if calibrated is None else round(calibrated / 1000),
-            outs,
+            round(cal[0] / 1000) if calibrated else ins,
+            round(cal[1] / 1000) if calibrated else outs,
             staff,
             sales,
         )
-        for start_ms, ins, outs, staff, sales, _watched, _base, calibrated, _revision in rows
+        for start_ms, ins, outs, staff, sales, _watched, _base, *cal, calibrated, _revision in rows
     ]
     whole = len(rows) == (high_ms - low_ms) // (size_s * 1000)
     return Day(day.weekday(), size_s, _watched(rows) if whole else None, windows)

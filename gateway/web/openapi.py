@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway import __version__
+from gateway.model import SIZES_S
 
 _PROBLEM = {
     "description": "problem details",
@@ -96,7 +97,7 @@ _QUERY = (
     ("zone", True, {"type": "string"}),
     ("from", False, _TIME),
     ("to", False, _TIME),
-    ("size_s", False, {"type": "integer", "minimum": 1, "maximum": 86_400}),
+    ("size_s", False, {"type": "integer", "enum": list(SIZES_S)}),
     ("as_of", False, _TIME),
 )
 _DATE = {"type": "string", "format": "date", "description": "a business day of the site"}

@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from gateway.calendars import BY
 from gateway.health import AlarmHealth, Health, to_json
 from gateway.metrics import exposition
-from gateway.model import MAX_MS
+from gateway.model import MAX_MS, SIZES_S
 from gateway.web import access, entering, page
 from gateway.web.entering import Entry
 from gateway.web.openapi import document
@@ -227,7 +227,7 @@ async def aggregates(request: web.Request) -> web.Response:
         raise web.HTTPUnprocessableEntity(text="from must lie before to")
     if (to_ms - from_ms) > MAX_WINDOWS * size_s * 1000:
         raise web.HTTPUnprocessableEntity(text=f"more than {MAX_WINDOWS} windows asked for")
-    as_of_ms = _instant(request, "as_of", 0) or None
+    as_of_ms = _instant(request, "as_of", 0) if "as_of" in request.query else None
     rows = await request.app[SOURCE].aggregates(zone, from_ms, to_ms, size_s, as_of_ms)
     if _wants_csv(request):
         return web.Response(text=as_csv(rows, AGGREGATE_COLUMNS), content_type="text/csv", charset="utf-8")
@@ -274,8 +274,8 @@ def _known_zone(request: web.Request, health: Health) -> str:
 
 def _size(request: web.Request, default: int) -> int:
     text = request.query.get("size_s", str(default))
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:9]) <= 86_400:
-        raise web.HTTPUnprocessableEntity(text="size_s: expected whole seconds of a day or less")
+    if text not in (known := [str(size_s) for size_s in SIZES_S]):
+        raise web.HTTPUnprocessableEntity(text=f"size_s: expected {', '.join(known)}")
     return int(text)
 
 

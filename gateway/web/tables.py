@@ -8,6 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+# behind what was there before, for those who read by position
+CERTAINTY = (
+    *(f"{ratio}.{part}" for ratio in ("conversion", "capture_rate") for part in ("low", "high", "why")),
+    "flags",
+)
 AGGREGATE_COLUMNS = (
     "zone",
     "start",
@@ -37,6 +42,7 @@ AGGREGATE_COLUMNS = (
     "calibration.ins",
     "calibration.outs",
     "calibration.passersby",
+    *CERTAINTY,
 )
 STRETCH_COLUMNS = (
     "zone",
@@ -80,6 +86,10 @@ STRETCH_COLUMNS = (
     "mall_share",
     "atv",
     "spv",
+    "conversion_units",
+    "turn_in_rate",
+    "dwell",
+    *CERTAINTY,
 )
 READING_COLUMNS = ("counter", "line", "side", "start", "end", "key", "persons")
 
@@ -107,6 +117,8 @@ def _cell(value: Any) -> Any:
         return str(value).lower()
     if isinstance(value, Mapping):
         return value.get("value")
+    if isinstance(value, list):
+        return " ".join(value)
     if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
         return f"'{value}"
     return value

@@ -76,6 +76,7 @@ parent = "mall"
 [zone.shop]
 kind = "store"
 parent = "first"
+group = 1.5
 """
 USUAL = {"north": 30, "south": 10, "front": 100}
 
@@ -338,6 +339,9 @@ async def test_turnover_per_visitor_is_conversion_times_turnover_per_receipt(cen
     assert day["conversion_crude"]["formula"] == "crude/1"
     assert day["conversion_crude"]["value"] == day["conversion"]["value"]
     assert day["capture_rate"]["value"] == round(120 / 2400, 6)
+    assert day["turn_in_rate"]["value"] == round(120 / 2520, 6)
+    assert day["conversion_units"]["value"] == 0.25
+    assert day["dwell"]["why"] == "too_coarse", "who comes leaves within an hour"
 
 
 async def test_a_shops_share_of_the_mall_around_its_floor(centre: Centre) -> None:
@@ -402,3 +406,6 @@ async def test_the_command_gives_the_same_as_csv(centre: Centre) -> None:
         "0.27027",
         "",
     )
+    low, high = (float(shop[f"conversion.{name}"]) for name in ("low", "high"))
+    assert low < float(shop["conversion"]) < high
+    assert (mall["conversion"], mall["conversion.why"]) == ("", "not_configured")

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from gateway import app
 from gateway.__main__ import main
 from gateway.config import load
+from gateway.measures import wilson
 from gateway.model import Booking, Crossings, Parcel
 from tests.daemon_rig import Ahead
 from tests.patience import SOON_S
@@ -35,7 +36,7 @@ lan = {{ over = "push", options = {{ auth = "none" }} }}
 [counter]
 door = {{ link = "lan", driver = "axis" }}
 [zone]
-shop-05 = {{ kind = "store", entrances = ["door"] }}
+shop-05 = {{ kind = "store", entrances = ["door"], group = 1.36 }}
 """
 MINUTE = 60_000
 
@@ -90,7 +91,10 @@ async def test_a_bag_survey_from_a_phone_that_sends_twice(desk: Desk) -> None:
     assert (status, survey["taps"], survey["bags"]) == (200, 40, 10)
     rate = survey["bag_rate"]
     assert rate["value"] == 0.25
-    assert 0 < rate["low"] < 0.25 < rate["high"] < 1
+    low, high = wilson(10 / 1.36, 40 / 1.36)  # who comes together tells as much as one
+    assert (rate["low"], rate["high"]) == (round(low, 6), round(high, 6))
+    [shop] = (await desk.get("live"))[1]["zones"]
+    assert shop["figures"]["bag_rate"] == rate
 
 
 async def test_a_survey_of_nobody_is_unknown_and_not_nothing(desk: Desk) -> None:
@@ -123,6 +127,12 @@ async def test_a_survey_of_nobody_is_unknown_and_not_nothing(desk: Desk) -> None
             {"id": "1", "from": "2026-12-01", "to": "9999-12-31", "zones": ["shop-05"]},
             422,
             "to: must lie between 1970 and 2200",
+        ),
+        (
+            "campaigns",
+            {"id": "1", "from": "2026-11-01", "to": "2026-11-28", "zones": []},
+            422,
+            "zones: must not be empty",
         ),
         (
             "campaigns",
@@ -251,6 +261,7 @@ async def test_who_taps_while_nobody_knows_the_time_is_told_so(
     [
         "taps?zone=shop-05&from=99999999999999999999",
         "taps?zone=shop-05&to=9999-12-31T23:59:59-12:00",
+        "taps?zone=shop-05&from=2026-11-28T00:00:00Z&to=2026-11-01T00:00:00Z",
         "growth?zone=shop-05&from=0001-01-01&to=0001-01-02",
         "growth?zone=shop-05&from=9999-12-30&to=9999-12-31",
     ],

@@ -161,6 +161,7 @@ async def test_history_as_csv(visit: Visit) -> None:
         ("zone=mall&from=2026-11-24T00:00:00Z", "must lie before"),
         ("zone=mall&size_s=-1", "size_s"),
         ("zone=mall&size_s=1e9", "size_s"),
+        ("zone=mall&size_s=7", "size_s: expected 60, 300, 900, 1800, 3600"),
         ("zone=mall&from=1000000000&size_s=60", "windows asked for"),
         ("zone=mall&from=999999999999999", "from: "),
         ("zone=mall&to=" + "9" * 3000, "to: "),

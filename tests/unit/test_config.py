@@ -31,6 +31,7 @@ driver = "xovis"
 topic = "x"
 lines = { d5 = { logic = "A" }, d6 = { logic = "B", reversed = true } }
 """
+TILL = '[till.pos]\nlink = "bus"\ndriver = "cleancash"\n'
 UPSTREAM = '[upstream.office]\ndriver = "http"\n'
 
 
@@ -273,6 +274,14 @@ WRONG = {
     "a line in a zone twice": (
         LINKS + CORNER + '[zone.m]\nkind = "mall"\nentrances = ["corner/d5", "-corner/d5"]',
         'zone.m.entrances: "-corner/d5" stands here twice',
+    ),
+    "an entrance by which only staff comes in": (
+        LINKS + CORNER + '[zone.m]\nkind = "store"\nentrances = ["corner/d5"]\nstaff = ["corner/d5"]',
+        'zone.m.staff: "corner/d5" stands in entrances already',
+    ),
+    "a till in a zone twice": (
+        LINKS + TILL + '[zone.m]\nkind = "store"\ntills = ["pos", "pos"]',
+        'zone.m.tills: "pos" stands here twice',
     ),
     "a member written in a way of its own": (
         '[zone.m]\nkind = "mall"\npassing = ["a b"]',

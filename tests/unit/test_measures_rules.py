@@ -130,6 +130,19 @@ def test_over_dispersion_makes_a_difference_less_certain() -> None:
 # --- capture
 
 
+def test_a_calibration_that_is_not_certain_widens_turnover_per_visitor_and_shares_too() -> None:
+    for plain, wide in (
+        (money.sales_per_visitor(4876050, 212, 1166), money.sales_per_visitor(4876050, 212, 1166, s_k=0.1)),
+        (capture.mall_share(674, 5310), capture.mall_share(674, 5310, s_k=0.1)),
+    ):
+        assert wide.value == plain.value
+        assert wide.high is not None
+        assert plain.high is not None
+        assert plain.value is not None
+        before, after = (math.log(ratio.high / plain.value) / 1.959964 for ratio in (plain, wide))
+        assert after == pytest.approx(math.hypot(before, 0.1), rel=1e-6)
+
+
 def test_shares_of_stores_may_add_up_to_more_than_one_and_none_is_flagged() -> None:
     shares = [capture.mall_share(entries, 1000) for entries in (600, 500, 300)]
     assert sum(share.value or 0 for share in shares) == pytest.approx(1.4)
@@ -326,6 +339,18 @@ def test_dwell_of_an_open_day_counts_those_inside_until_now() -> None:
     assert ratio.flags == ("provisional",)
     assert dwell.dwell_so_far(1, 0, 2, 100, 200) == measures.unknown("imbalance")
     assert dwell.dwell_so_far(0, 0, 0, 0, 60) == measures.unknown("no_denominator")
+
+
+def test_dwell_of_an_open_day_from_windows_counts_those_inside_until_now() -> None:
+    """Four stayed an hour, four are inside since 82.5 minutes: from the middle of their window until now."""
+    ratio = dwell.dwell_windows_so_far([4, 4, 0, 0, 0, 0, 0], [0, 0, 0, 0, 4, 0, 0], 900, 1.0)
+    assert (ratio.value, ratio.formula, ratio.flags) == (71.25, "little-windows/1", ("provisional",))
+    missed = dwell.dwell_windows_so_far([20] * 10 + [0] * 4, [0] * 4 + [19.6] * 10, 900, 20 / 19.6)
+    assert missed.value == pytest.approx(60), "who was missed on earlier days is not inside until now"
+    assert dwell.dwell_windows_so_far([20], [0], 900, 1.2) == measures.unknown("imbalance")
+    assert dwell.dwell_windows_so_far([], [], 900, 1.0) == measures.unknown("no_denominator")
+    assert dwell.dwell_windows_so_far([9, 0], [0, 9], 900, 1.0) == measures.unknown("too_coarse")
+    assert dwell.dwell_windows_so_far([9, 0, 0], [0, 0, 10], 900, 1.0).value == 30
 
 
 # --- quantiles (figures of the t and beta distributions: scipy 1.17.1)

@@ -29,6 +29,7 @@ PLACE = Place(OSLO, 240)
 class Sum:
     ins: int
     sales: int = 0
+    staff: int = 0
     watched_ms: int | None = 1000
     base_ms: int | None = 1000
 
@@ -194,6 +195,19 @@ def test_conversion_without_a_till_or_anybody_cannot_be_told() -> None:
     nobody = {day: Sum(0) for day in between(MONDAY - 210 * DAY, MONDAY + 6 * DAY)}
     told = judged(Past({"shop": nobody}), entry(MONDAY, MONDAY + 6 * DAY, measure="conversion"))
     assert (told["verdict"], told["why"]) == ("cannot tell", "no_denominator")
+
+
+def test_a_till_that_was_never_heard_is_no_conversion_of_zero() -> None:
+    days = {day: Sum(1000) for day in between(MONDAY - 210 * DAY, MONDAY + 6 * DAY)}
+    told = judged(Past({"shop": days}), entry(MONDAY, MONDAY + 6 * DAY, measure="conversion"))
+    assert (told["effect"], told["why"]) == ({"value": None, "why": "no_denominator"}, "no_denominator")
+
+
+def test_staff_does_not_convert_in_a_campaign_either() -> None:
+    days = {day: Sum(1000, sales=180, staff=100) for day in between(MONDAY - 28 * DAY, MONDAY - DAY)}
+    days |= {day: Sum(1100, sales=270, staff=200) for day in between(MONDAY, MONDAY + 6 * DAY)}
+    told = judged(Past({"shop": days}), entry(MONDAY, MONDAY + 6 * DAY, measure="conversion"))
+    assert told["effect"]["value"] == pytest.approx(270 / 900 - 180 / 900)
 
 
 def test_the_look_back_is_bounded() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
@@ -84,6 +85,7 @@ def window(zone: str, day: date, start_ms: int, share: float | None, dice: Rando
         "outs": ins // 2,
         "sales": 1,
         "amount_minor": 250,
+        "phi_day": 2.0,
         "base_ms": open_here,
         "watched_ms": None if share is None else open_here if watched and open_here else 0,
         "time_quality": "device",
@@ -176,6 +178,35 @@ def test_an_hour_lost_in_the_night_to_winter_time_is_imputed_once() -> None:
     day = next(one for one in buffer.report("day") if one["label"] == "2026-10-25")
     assert (day["ins"], day["tier"], day["imputed_ins"]) == (240, "estimated", pytest.approx(10))
     assert day["missing"] == [{"from": "2026-10-25T01:00:00Z", "to": "2026-10-25T02:00:00Z"}]
+
+
+def test_a_day_is_as_uncertain_as_its_zone_has_learnt_that_days_are() -> None:
+    buffer = Buffer([1.0] * DAYS, 1)
+    for row in buffer.rows:
+        row["phi_day"] = 8.0 if row["business_date"] == FIRST.isoformat() else 4.0
+    for by, phi in (("day", 8.0), ("week", 5.0)):  # of the four days of its first week
+        row = buffer.report(by)[0]
+        share = row["sales"] / row["ins"]
+        for name, relative in (
+            ("conversion", phi * (1 - share)),
+            ("conversion_crude", phi * (1 - share)),
+            ("spv", phi * (1 - share) + 1.119**2),
+        ):
+            seen = math.log(row[name]["high"] / row[name]["value"]) / 1.959964
+            assert seen == pytest.approx(math.sqrt(relative / row["sales"]), rel=1e-3), (by, name)
+
+
+def test_how_long_people_stayed_is_told_of_whole_days_alone() -> None:
+    buffer = Buffer([1.0] * DAYS, 1)
+    for row in buffer.rows:
+        hour = (row["start_ms"] - bounds(FIRST, FIRST)[0]) // HOUR_MS % 24
+        row["ins"], row["outs"] = (10, 0) if hour == 12 else (0, 10) if hour == 15 else (0, 0)
+    first, second, *_ = (row for row in buffer.report("day") if row["zone"] == "a")
+    assert first["dwell"] == {"value": 180.0, "low": None, "high": None, "formula": "little-windows/1"}
+    assert buffer.report("week")[0]["dwell"] == first["dwell"]
+    gone = [row for row in buffer.rows if row["start_ms"] != bounds(FIRST, FIRST)[0] + 14 * HOUR_MS]
+    assert buffer.report("day", gone)[0]["dwell"] == {"value": None, "why": "completeness"}
+    assert second["turn_in_rate"] == {"value": None, "why": "not_configured"}
 
 
 def test_windows_that_counted_to_another_day_are_not_lost() -> None:

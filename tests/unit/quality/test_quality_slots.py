@@ -127,9 +127,10 @@ def test_a_long_reading_shared_over_many_slots_is_not_stuck() -> None:
 def test_more_than_a_door_can_pass_is_impossible_and_teaches_nothing() -> None:
     door = Door(rules=Rules(max_per_s=1.0)).known()
     before = dict(door.cells)
-    door.live(1, lambda slot: replace(slot, ins=3601) if hour_of(slot) == 12 else slot)
+    door.live(1, lambda slot: replace(slot, ins=36_010) if hour_of(slot) == 12 else slot)
     assert door.first(Kind.SPIKE_IMPOSSIBLE).evidence["limit"] == 3600
     assert door.cells[12] == before[12]
+    assert door.begun() == {Kind.SPIKE_IMPOSSIBLE}, "what is no count is not lopsided and no crowd either"
     assert Kind.SPIKE_IMPOSSIBLE in NOT_COUNTED
 
 

@@ -117,6 +117,19 @@ async def test_a_crowd_raises_nothing(mall: Box) -> None:
     assert alarms(mall) == []
 
 
+async def test_more_than_a_door_can_pass_is_not_believed_until_somebody_has_decided(mall: Box) -> None:
+    await live(mall, TODAY + 12 * HOUR)
+    start = TODAY + 12 * HOUR
+    mall.at(start + Q + MINUTE)
+    reading = Crossings("south", "main", start, start + Q, 40_000, 20)
+    await mall.take_in(reading, counter="south")
+    await live(mall, TODAY + 14 * HOUR)
+    reader = mall.store.reader()
+    kinds = [(one.ref, one.kind, one.since_ms) for one in reader.doubted(TODAY, TODAY + DAY)]
+    reader.close_file()
+    assert ("south", "spike_impossible", start) in kinds
+
+
 async def test_nobody_at_night_is_nothing(mall: Box) -> None:
     await live(mall, TODAY + DAY + 9 * HOUR, dead=frozenset())
     assert alarms(mall) == []

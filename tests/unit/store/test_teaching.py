@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.amendments import LineFactor
 from gateway.learning import NOTHING, Learnt
 from gateway.model import Crossings, LineRule, Member, Role, Transactions, ZoneSpec
 from gateway.store import Grid
@@ -120,10 +121,31 @@ async def test_it_is_learnt_once_a_day_whatever_is_killed(make_box: MakeBox) -> 
     con.close()
 
 
-async def test_a_zone_without_tills_learns_nothing(make_box: MakeBox) -> None:
-    box = await make_box(rules=[DOOR, TILL], zones=[ZoneSpec("shop", "store", MEMBERS[:1])], grid=ALWAYS)
-    await busy_day(box, 0)
-    assert known(box) == NOTHING
+async def three_quarters_each(box: Box) -> None:
+    """Twenty persons a quarter for ten hours, who leave three quarters later."""
+    box.at(T0 + 11 * HOUR)
+    for n in range(43):
+        at = T0 + n * QUARTER
+        await box.delta(at, at + QUARTER, 20 if n < 40 else 0, 20 if n >= 3 else 0)
+    box.at(T0 + DAY + HOUR)
+    await box.close()
+
+
+async def test_a_zone_without_tills_learns_how_long_people_stay(make_box: MakeBox) -> None:
+    zone = ZoneSpec("mall", "mall", MEMBERS[:1])
+    box = await make_box(rules=[DOOR], zones=[zone], grid=ALWAYS, hours={"mall": OPEN})
+    await three_quarters_each(box)
+    assert known(box).dwell.value == 45
+    assert known(box).days == 0, "of receipts it has learnt nothing"
+
+
+async def test_a_door_that_is_calibrated_on_both_sides_is_not_out_of_balance(make_box: MakeBox) -> None:
+    zone = ZoneSpec("mall", "mall", MEMBERS[:1])
+    box = await make_box(rules=[DOOR], zones=[zone], grid=ALWAYS, hours={"mall": OPEN})
+    for side in ("in", "out"):
+        await box.store.calibrate(LineFactor("door", side, 1.2, 0.01, from_ms=T0), box.now())
+    await three_quarters_each(box)
+    assert known(box).dwell.value == pytest.approx(45, abs=0.5)
 
 
 async def test_the_day_on_which_another_size_was_chosen_teaches_too(make_box: MakeBox) -> None:
