@@ -49,7 +49,7 @@ class WallClock(Protocol):
 
 
 class Findings:
-    """Each answer is plain data. Raises EntryRefused where a name is unknown."""
+    """Each answer to those who ask is plain data. Raises EntryRefused where a name is unknown."""
 
     def __init__(self, counts: Counts, place: Place, clock: WallClock) -> None:
         self._counts, self._place, self._clock = counts, place, clock
@@ -77,16 +77,17 @@ class Findings:
         row["counted"] = None if counted is None else dict(zip(SIDES, counted, strict=True))
         return row
 
-    def acceptances(self, line: str | None = None) -> Sequence[Entry]:
+    def accepted(self) -> Sequence[Entry]:
         """Calibrations that were accepted from tallies."""
-        return self._counts.entries(EntryKind.ACCEPTANCE, line)
+        return self._counts.entries(EntryKind.ACCEPTANCE)
 
-    def amendments(self) -> Mapping[str, Any]:
-        """Corrections, undone ones too, and what was accepted."""
-        return {
-            "corrections": [correction_json(one) for one in self._counts.corrections()],
-            "acceptances": [to_json(one) for one in self.acceptances()],
-        }
+    def acceptances(self) -> Mapping[str, Any]:
+        """All there are."""
+        return {"acceptances": [to_json(one) for one in self.accepted()]}
+
+    def corrections(self) -> Mapping[str, Any]:
+        """All there are, those undone too."""
+        return {"corrections": [correction_json(one) for one in self._counts.corrections()]}
 
     def report(self, campaign: str) -> Mapping[str, Any]:
         """Whether a campaign shows."""

@@ -53,8 +53,11 @@ class FakeEntry:
     async def accept(self, body: Any, by: str = "") -> tuple[Mapping[str, Any], bool]:
         return {}, False
 
-    def amendments(self) -> Mapping[str, Any]:
-        return {"corrections": [], "acceptances": []}
+    def corrections(self) -> Mapping[str, Any]:
+        return {"corrections": []}
+
+    def acceptances(self) -> Mapping[str, Any]:
+        return {"acceptances": []}
 
     def taps(self, zone: str, from_ms: int | None, to_ms: int | None) -> Mapping[str, Any]:
         return {"zone": zone}
