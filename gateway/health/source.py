@@ -30,6 +30,7 @@ from gateway.health.snapshot import (
     to_json,
 )
 from gateway.health.zones import Taps, zones
+from gateway.model import line_ref
 
 if TYPE_CHECKING:
     from gateway.clock import Clock
@@ -285,9 +286,8 @@ class HealthSource:
 
 
 def _line(line: LineTotals) -> LineHealth:
-    ref = line.counter if line.line == "main" else f"{line.counter}/{line.line}"
     return LineHealth(
-        line=ref,
+        line=line_ref(line.counter, line.line),
         till=line.till,
         ins=line.ins,
         outs=line.outs,

@@ -10,7 +10,7 @@ from gateway.amendments import LineFactor
 from gateway.errors import EntryRefused
 from gateway.measures.calibrated import MILLION
 from gateway.measures.calibration import FACTOR_LIMITS
-from gateway.model import MAIN_LINE, Stamp
+from gateway.model import Stamp, line_ref
 from gateway.store.correcting import find_line, refuse_doubt, sides_of, utc
 from gateway.store.memory import Memory
 from gateway.store.plan import SIDE_IN, SIDE_OUT, SIDE_PASSES
@@ -123,8 +123,7 @@ def _same(newest: LineFactor, wanted: LineFactor) -> bool:
 
 def _factor(row: tuple[Any, ...]) -> LineFactor:
     counter, line, side, factor_ppm, error_ppm, from_ms, source, by, version, *story = row
-    ref = counter if line == MAIN_LINE else f"{counter}/{line}"
     figures = factor_ppm / MILLION, error_ppm / MILLION
-    told = LineFactor(ref, NAMES[side], *figures, from_ms, source, by, version)
+    told = LineFactor(line_ref(counter, line), NAMES[side], *figures, from_ms, source, by, version)
     made_ms, to_ms, ended_ms, ended_by = story
     return replace(told, made_ms=made_ms, to_ms=to_ms, ended_ms=ended_ms, ended_by=ended_by)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from gateway import measures
 from gateway.learning import Learnt
 from gateway.measures.calibrated import Calibrated, rate_basis
-from gateway.model import MAIN_LINE, Event, Role, TimeQuality
+from gateway.model import Event, Role, TimeQuality, line_ref
 from gateway.quality import REMEDIES, Kind
 from gateway.quality.words import SENTENCES
 from gateway.store.plan import Grid, flag_names
@@ -81,11 +81,6 @@ class Facts:
     @property
     def flag_names(self) -> list[str]:
         return flag_names(self.flags)
-
-
-def line_ref(counter: str, line: str) -> str:
-    """A line as zones write it."""
-    return counter if line == MAIN_LINE else f"{counter}/{line}"
 
 
 ALARM_FACTS = (
