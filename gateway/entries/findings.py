@@ -11,7 +11,7 @@ from gateway.config.wording import hint, shown
 from gateway.entries.place import OUT_OF_TIME, YEARS, Place, check_known
 from gateway.entries.shown import correction_json, to_json
 from gateway.errors import EntryRefused
-from gateway.items import rfc3339
+from gateway.instants import rfc3339
 from gateway.measures.calibration import Tally, calibrate
 from gateway.measures.converting import bag_rate
 from gateway.model import MAIN_LINE, Entry, EntryKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.amendments import Correction
-from gateway.items import rfc3339
+from gateway.instants import rfc3339
 from gateway.model import Entry, EntryKind
 
 NO_FACTOR = {

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+from gateway.instants import rfc3339
 from gateway.measures import Ratio
 from gateway.measures.imputing import UNKNOWN
 from gateway.model import Histogram
@@ -198,14 +198,6 @@ class Health:
     unserved: str = ""  # why page, API and metrics cannot be asked for
 
 
-def rfc3339(ms: int | None) -> str | None:
-    """`2026-11-23T09:00:00.000Z`."""
-    if ms is None:
-        return None
-    at = datetime.fromtimestamp(ms / 1000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def to_json(value: Any) -> Any:
     """Plain data of a snapshot or a part of it: ratios in the contract's shape, `_ms` as RFC 3339 text."""
     if isinstance(value, Ratio):
@@ -223,7 +215,7 @@ def to_json(value: Any) -> Any:
 
 def _pair(name: str, value: Any) -> tuple[str, Any]:
     if name.endswith("_ms") and (value is None or isinstance(value, int)):
-        return name.removesuffix("_ms"), rfc3339(value)
+        return name.removesuffix("_ms"), value if value is None else rfc3339(value)
     if isinstance(value, float):
         return name, round(value, 6)
     return name, to_json(value)

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from gateway import instants
 from gateway.model import MAX_MS
-from gateway.web.tables import parse_instant
 
 FIRST_YEAR, LAST_YEAR = 1970, 9998
 Default = TypeVar("Default")
@@ -21,7 +21,7 @@ def instant_ms(query: Mapping[str, str], name: str, default: Default) -> int | D
     if text is None:
         return default
     try:
-        ms = parse_instant(text)
+        ms = instants.parse(text)
     except ValueError:
         raise web.HTTPUnprocessableEntity(text=f"{name}: expected an RFC 3339 time") from None
     if not 0 <= ms < MAX_MS:

@@ -13,7 +13,7 @@ PACKAGES = ("gateway", "drivers", "simulators")
 MAX_FUNCTION_LINES = 60
 MAX_FILE_LINES = 400
 
-PURE = {"gateway.model", "gateway.amendments"}
+PURE = {"gateway.model", "gateway.amendments", "gateway.instants"}
 SEAMS = {"gateway.driver", "gateway.upstreams"}
 STORE = {
     "gateway.store",
@@ -28,6 +28,7 @@ STORE = {
 TABLE: dict[str, set[str]] = {
     "gateway.model": set(),
     "gateway.amendments": set(),
+    "gateway.instants": set(),
     "gateway.errors": set(),
     "gateway.clock": PURE,
     "gateway.systemd": set(),
@@ -91,6 +92,7 @@ IMPURE = {"asyncio", "socket", "time", "threading", "os", "select", "subprocess"
 PURE_ROOMS = {
     "gateway.model",
     "gateway.amendments",
+    "gateway.instants",
     "gateway.retry",
     "gateway.registers",
     "gateway.windows",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from gateway.health import rfc3339
+from gateway.instants import rfc3339
 from gateway.measures.ratios import Ratio
 from gateway.web.routes import serving
 from tests.brokers import find_program

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
-from gateway.health import rfc3339
+from gateway.instants import rfc3339
 from gateway.model import EntryKind
 from gateway.web.routes import serving
 from tests.health_sample import DAY_MS, NOW_MS, FakeHealth
