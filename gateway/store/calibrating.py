@@ -97,7 +97,7 @@ def _in_effect(con: sqlite3.Connection, memory: Memory, version: int, from_ms: i
 def _refuse_figures(wanted: LineFactor) -> None:
     low, high = FACTOR_LIMITS
     if not low <= wanted.factor <= high:  # also refuses what is no number
-        raise EntryRefused(f"factor: {wanted.factor:g} lies outside {low:g} to {high:g}: mend the sensor")
+        raise EntryRefused(f"factor: {wanted.factor:g} lies outside {low:g} to {high:g}: mend the counter")
     if not 0 <= wanted.error <= LARGEST_ERROR:
         raise EntryRefused(f"error: a relative standard error lies between 0 and {LARGEST_ERROR:g}")
     if len(wanted.source) > LONGEST_SOURCE:
