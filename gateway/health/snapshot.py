@@ -67,6 +67,8 @@ class ZoneHealth:
 
 @dataclass(frozen=True, slots=True)
 class LinkHealth:
+    """`up` or down since `since_ms`; `error`: why, also of a part of it that is down."""
+
     link: str
     over: str
     up: bool
@@ -132,6 +134,8 @@ class LineHealth:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamHealth:
+    """What it is owed, in windows, and how it answers. `failures`: in a row; `why`: the last one's."""
+
     upstream: str
     driver: str
     pending: int
@@ -147,6 +151,8 @@ class UpstreamHealth:
 
 @dataclass(frozen=True, slots=True)
 class BooksHealth:
+    """`imbalance`: persons that the books cannot account for, as of `checked_ms`."""
+
     balanced: bool
     imbalance: int
     checked_ms: int | None = None
@@ -154,6 +160,8 @@ class BooksHealth:
 
 @dataclass(frozen=True, slots=True)
 class BufferHealth:
+    """`left_s`: until the card is full. `written_bytes`: by this process. `queued`: readings on their way."""
+
     bytes: int
     left_s: float | None
     written_bytes: int
@@ -176,6 +184,8 @@ class SiteHealth:
 
 @dataclass(frozen=True, slots=True)
 class Health:
+    """Everything at one instant."""
+
     at_ms: int
     version: str
     config_hash: str

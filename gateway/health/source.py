@@ -108,6 +108,7 @@ class HealthSource:
         self._place = history.Place(config.site.id, config.site.currency, least, roles)
 
     async def snapshot(self) -> Health:
+        """The last one while it is fresh, else a new one: never two at a time. Raises StoreError."""
         async with self._one_at_a_time:
             loop = asyncio.get_running_loop()
             began = loop.time()
