@@ -56,6 +56,7 @@ class Closing:
         self._stirred.set()
 
     async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set. A store that cannot be written to is waited for; any other error is raised."""
         self.stir()
         stopper = asyncio.create_task(stop.wait())
         stopper.add_done_callback(lambda _: self._stirred.set())

@@ -182,6 +182,12 @@ class Match:
     lines: Mapping[str, str] = field(default_factory=dict)
 
 
+def own_topic(device: Device) -> Sequence[str]:
+    """The filter that the device's options name as its `topic`, if they do."""
+    topic = getattr(device.options, "topic", None)
+    return (topic,) if topic else ()
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """A counter family: everything the core knows about a kind of device."""
@@ -196,7 +202,7 @@ class Family:
     match: Callable[[Device], Match]
     basis: Basis
     resets: Resets = Resets.POWER
-    topics: Callable[[Device], Sequence[str]] = lambda _device: ()  # MQTT filters this device needs
+    topics: Callable[[Device], Sequence[str]] = own_topic  # MQTT filters this device needs
     explain: Callable[[Device, Message], Iterable[tuple[str, str, bool]]] | None = None  # path, value, used
     # What is wrong with a body that did damage or was passed over: (path, why), and no value of it.
     faults: Callable[[Device, Message], Iterable[tuple[str, str]]] | None = None

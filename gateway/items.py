@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 
+from gateway.instants import rfc3339
 from gateway.model import (
     UNKNOWN_CURRENCY,
     Crossings,
@@ -16,14 +16,6 @@ from gateway.model import (
     Status,
     Transactions,
 )
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def rfc3339(instant_ms: int) -> str:
-    """RFC 3339 UTC with milliseconds."""
-    moment = EPOCH + timedelta(milliseconds=instant_ms)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{instant_ms % 1000:03d}Z"
 
 
 def to_json(item: Item, receipt_ms: int | None = None) -> dict[str, object]:

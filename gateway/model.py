@@ -38,6 +38,11 @@ RESULTS = (
 )
 
 
+def line_ref(counter: str, line: str) -> str:
+    """A line as zones write it: `counter` for the main one, else `counter/line`."""
+    return counter if line == MAIN_LINE else f"{counter}/{line}"
+
+
 class Basis(StrEnum):
     """What a line counts by; the other kinds a device sends are checks and never counted."""
 
@@ -238,8 +243,7 @@ class LineRule:
 
     @property
     def ref(self) -> str:
-        """`counter` for the main line, else `counter/line`: as zones write it."""
-        return self.counter if self.line == MAIN_LINE else f"{self.counter}/{self.line}"
+        return line_ref(self.counter, self.line)
 
 
 class Role(StrEnum):

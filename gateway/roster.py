@@ -167,7 +167,7 @@ class Roster:
     ) -> None:
         booked = False
         for route in routes:
-            # a level never becomes the counter's line: a sensor's zone would shut out the door beside it
+            # a level never becomes the counter's line: a device's zone would shut out the door beside it
             if route.adopts is not None and not isinstance(item, Occupancy) and (new := route.adopt(name)):
                 resolved.adopted.append(new)
             line = route.lines.get(name)

@@ -21,8 +21,8 @@ from gateway.health import (
     SiteHealth,
     UpstreamHealth,
     ZoneHealth,
-    rfc3339,
 )
+from gateway.instants import rfc3339
 from gateway.model import Histogram
 
 NOW_MS = 1_795_435_200_000  # 2026-11-23T12:00:00Z

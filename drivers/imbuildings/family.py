@@ -134,11 +134,6 @@ def _match(device: Device) -> Match:
     return single.match(device, uplink.eui(serial) if serial else None)
 
 
-def _topics(device: Device) -> tuple[str, ...]:
-    topic = cast("ImbuildingsOptions", device.options).topic
-    return (topic,) if topic else ()
-
-
 FAMILY = Family(
     name="imbuildings",
     summary="IMBuildings people counters: LoRaWAN through ChirpStack or The Things Stack, and the webhook",
@@ -149,6 +144,5 @@ FAMILY = Family(
     open=Imbuildings,
     match=_match,
     basis=Basis.TOTAL,
-    topics=_topics,
     problems=single.problems,
 )

@@ -232,11 +232,6 @@ def _match(device: Device) -> Match:
     return Match(match.till or match.counter, {theirs: ours for theirs, ours in lines.items() if theirs})
 
 
-def _topics(device: Device) -> tuple[str, ...]:
-    topic = cast("MappingOptions", device.options).topic
-    return (topic,) if topic else ()
-
-
 def _basis(device: Device) -> Basis:
     try:
         table = _table(device)
@@ -287,7 +282,6 @@ FAMILY = Family(
     open=open_mapping,
     match=_match,
     basis=Basis.DELTA,
-    topics=_topics,
     explain=explain,
     faults=faults,
     outline=outline,

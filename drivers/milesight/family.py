@@ -64,11 +64,6 @@ def _match(device: Device) -> Match:
     return Match(serial, {str(number): ours for ours, number in numbers.items() if number is not None})
 
 
-def _topics(device: Device) -> tuple[str, ...]:
-    topic = cast("MilesightOptions", device.options).topic
-    return (topic,) if topic else ()
-
-
 def _basis(device: Device) -> Basis:
     """LoRaWAN loses frames: totals make good what a lost one held."""
     return Basis.DELTA if cast("MilesightOptions", device.options).model == JSON else Basis.TOTAL
@@ -91,7 +86,6 @@ FAMILY = Family(
     open=Milesight,
     match=_match,
     basis=Basis.DELTA,
-    topics=_topics,
     basis_of=_basis,
     problems=_problems,
 )

@@ -83,11 +83,6 @@ def _match(device: Device) -> Match:
     return Match(options.serial, cast("dict[str, str]", lines))
 
 
-def _topics(device: Device) -> tuple[str, ...]:
-    topic = cast("XovisOptions", device.options).topic
-    return (topic,) if topic else ()
-
-
 FAMILY = Family(
     name="xovis",
     summary="Xovis sensors: JSON data push (firmware 5, and bundles of 3 and 4), with their history",
@@ -98,5 +93,4 @@ FAMILY = Family(
     open=Xovis,
     match=_match,
     basis=Basis.DELTA,
-    topics=_topics,
 )

@@ -45,7 +45,7 @@ def command(config_path: Path, from_ms: int | None, alarm: int | None, as_json: 
 def _show(config: Config, from_ms: int | None, as_json: bool) -> None:
     """Read from the buffer, daemon or not. Raises StoreError."""
     from gateway.clock import Clock
-    from gateway.health import rfc3339
+    from gateway.instants import rfc3339
     from gateway.store import Reader
 
     now_ms = Clock(config.clock.trust).wall_ms()
@@ -57,11 +57,12 @@ def _show(config: Config, from_ms: int | None, as_json: bool) -> None:
         click.echo("nothing looked wrong")
     for one in found:
         row = {"alarm": one.id, "line": one.ref, "kind": one.kind, "severity": one.severity}
-        row |= {"since": rfc3339(one.since_ms), "until": rfc3339(one.until_ms), "doubted": one.id in doubted}
+        ended = None if one.until_ms is None else rfc3339(one.until_ms)
+        row |= {"since": rfc3339(one.since_ms), "until": ended, "doubted": one.id in doubted}
         if as_json:
             click.echo(json.dumps(row))
             continue
-        until = f"to {row['until']}" if row["until"] else "until now"
+        until = f"to {ended}" if ended else "until now"
         mark = ", its counts are not believed" if row["doubted"] else ""
         says = one.says(config.site.timezone)
         click.echo(f"{one.id:>5}  {one.ref:<16} {one.kind} from {row['since']} {until}{mark}: {says}")

@@ -41,7 +41,7 @@ def command(config_path: Path, as_json: bool, line: str | None) -> None:
 
 def show(data_dir: Path, as_json: bool) -> None:
     """Read from the buffer, daemon or not. Raises StoreError."""
-    from gateway.health import rfc3339
+    from gateway.instants import rfc3339
     from gateway.store import Reader
 
     found = Reader(data_dir).breaks(0, FOR_EVER_MS)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from gateway.commands.decode import Decoder
+from gateway.commands.decoder import Decoder
 from gateway.config import Config, load
 from gateway.errors import ConfigurationError
 from gateway.model import Booking, Ignored, Item, Transactions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -16,9 +16,9 @@ import click
 from pydantic import BaseModel, ValidationError
 
 from gateway.commands import telegrams
+from gateway.commands.decoder import Decoder
 from gateway.driver import (
     Device,
-    Driver,
     Exchange,
     Family,
     Kind,
@@ -52,16 +52,6 @@ class Envelope:
 
     def message(self, payload: bytes) -> Message:
         return Message(payload, self.at_ms or 0, self.topic, self.headers, self.retained, self.link)
-
-
-@dataclass(frozen=True, slots=True)
-class Decoder:
-    """One driver instance and how its items become configured ones."""
-
-    family: Family
-    device: Device
-    driver: Driver
-    resolve: Callable[[Item], Iterable[Item]] = lambda item: (item,)
 
 
 @click.command(short_help="Show what a driver makes of bytes or messages.")

@@ -27,10 +27,10 @@ LIKE = "date or time like 2026-11-23 or 2026-11-23T10:00+01:00"
 
 def moment(text: str) -> int | date:
     """RFC 3339 or Unix seconds → ms; a bare date stays one. Raises BadParameter."""
-    from gateway.web.tables import parse_instant
+    from gateway.instants import parse
 
     try:
-        return date.fromisoformat(text) if text.count("-") == 2 and ":" not in text else parse_instant(text)
+        return date.fromisoformat(text) if text.count("-") == 2 and ":" not in text else parse(text)
     except ValueError:
         raise click.BadParameter(f"{text!r} is no {LIKE}") from None
 

@@ -132,7 +132,7 @@ class Entries:
 
         given, from_ms = read_acceptance(body, self._place)
         async with self._accepting:  # nothing is put in force under an id that is taken meanwhile
-            for known in await asyncio.to_thread(self._findings.acceptances):
+            for known in await asyncio.to_thread(self._findings.accepted):
                 if known.id == given.id:
                     return _same(known, given, from_ms), False
             return await self._accept(given, from_ms, by)

@@ -11,7 +11,7 @@ from gateway.config.wording import hint, shown
 from gateway.entries.place import OUT_OF_TIME, YEARS, Place, check_known
 from gateway.entries.shown import correction_json, to_json
 from gateway.errors import EntryRefused
-from gateway.items import rfc3339
+from gateway.instants import rfc3339
 from gateway.measures.calibration import Tally, calibrate
 from gateway.measures.converting import bag_rate
 from gateway.model import MAIN_LINE, Entry, EntryKind
@@ -49,7 +49,7 @@ class WallClock(Protocol):
 
 
 class Findings:
-    """Each answer is plain data. Raises EntryRefused where a name is unknown."""
+    """Each answer to those who ask is plain data. Raises EntryRefused where a name is unknown."""
 
     def __init__(self, counts: Counts, place: Place, clock: WallClock) -> None:
         self._counts, self._place, self._clock = counts, place, clock
@@ -79,16 +79,17 @@ class Findings:
         row["counted"] = None if counted is None else dict(zip(SIDES, counted, strict=True))
         return row
 
-    def acceptances(self, line: str | None = None) -> Sequence[Entry]:
+    def accepted(self) -> Sequence[Entry]:
         """Calibrations that were accepted from tallies."""
-        return self._counts.entries(EntryKind.ACCEPTANCE, line)
+        return self._counts.entries(EntryKind.ACCEPTANCE)
 
-    def amendments(self) -> Mapping[str, Any]:
-        """Corrections, undone ones too, and what was accepted."""
-        return {
-            "corrections": [correction_json(one) for one in self._counts.corrections()],
-            "acceptances": [to_json(one) for one in self.acceptances()],
-        }
+    def acceptances(self) -> Mapping[str, Any]:
+        """All there are."""
+        return {"acceptances": [to_json(one) for one in self.accepted()]}
+
+    def corrections(self) -> Mapping[str, Any]:
+        """All there are, those undone too."""
+        return {"corrections": [correction_json(one) for one in self._counts.corrections()]}
 
     def report(self, campaign: str) -> Mapping[str, Any]:
         """Whether a campaign shows."""

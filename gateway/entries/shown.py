@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.amendments import Correction
-from gateway.items import rfc3339
+from gateway.instants import rfc3339
 from gateway.model import Entry, EntryKind
 
 NO_FACTOR = {
     "no_history": "six tallies of a hundred persons each, with the counter heard all the time, are the least",
     "no_denominator": "nearly all was counted in one of them",
-    "implausible_factor": "beyond 0.8 to 1.25 the sensor is to be mended, not multiplied",
+    "implausible_factor": "beyond 0.8 to 1.25 the counter is to be mended, not multiplied",
 }
 SUBJECT = {EntryKind.TAP: "zone", EntryKind.TALLY: "line", EntryKind.ACCEPTANCE: "line"}
 

@@ -13,7 +13,6 @@ from gateway.health.snapshot import (
     SiteHealth,
     UpstreamHealth,
     ZoneHealth,
-    rfc3339,
     to_json,
 )
 from gateway.health.source import HealthSource
@@ -32,6 +31,5 @@ __all__ = (
     "SiteHealth",
     "UpstreamHealth",
     "ZoneHealth",
-    "rfc3339",
     "to_json",
 )

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gateway import measures
-from gateway.health.snapshot import AlarmHealth, rfc3339
+from gateway.health.snapshot import AlarmHealth
+from gateway.instants import rfc3339, rfc3339_seconds
 from gateway.measures.calibrated import rate_basis
 from gateway.model import Role
 
@@ -60,7 +61,7 @@ def aggregate(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
         "site": place.site,
         "zone": row["zone"],
         "kind": row["kind"],
-        "start": f"{(rfc3339(row['start_ms']) or '')[:-5]}Z",
+        "start": rfc3339_seconds(row["start_ms"]),
         "size_s": row["size_s"],
         **{name: row[name] for name in SAME},
         "currency": place.currency,

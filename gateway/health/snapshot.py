@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+from gateway.instants import rfc3339
 from gateway.measures import Ratio
 from gateway.measures.imputing import UNKNOWN
 from gateway.model import Histogram
@@ -67,6 +67,8 @@ class ZoneHealth:
 
 @dataclass(frozen=True, slots=True)
 class LinkHealth:
+    """`up` or down since `since_ms`; `error`: why, also of a part of it that is down."""
+
     link: str
     over: str
     up: bool
@@ -132,6 +134,8 @@ class LineHealth:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamHealth:
+    """What it is owed, in windows, and how it answers. `failures`: in a row; `why`: the last one's."""
+
     upstream: str
     driver: str
     pending: int
@@ -147,6 +151,8 @@ class UpstreamHealth:
 
 @dataclass(frozen=True, slots=True)
 class BooksHealth:
+    """`imbalance`: persons that the books cannot account for, as of `checked_ms`."""
+
     balanced: bool
     imbalance: int
     checked_ms: int | None = None
@@ -154,6 +160,8 @@ class BooksHealth:
 
 @dataclass(frozen=True, slots=True)
 class BufferHealth:
+    """`left_s`: until the card is full. `written_bytes`: by this process. `queued`: readings on their way."""
+
     bytes: int
     left_s: float | None
     written_bytes: int
@@ -176,6 +184,8 @@ class SiteHealth:
 
 @dataclass(frozen=True, slots=True)
 class Health:
+    """Everything at one instant."""
+
     at_ms: int
     version: str
     config_hash: str
@@ -198,14 +208,6 @@ class Health:
     unserved: str = ""  # why page, API and metrics cannot be asked for
 
 
-def rfc3339(ms: int | None) -> str | None:
-    """`2026-11-23T09:00:00.000Z`."""
-    if ms is None:
-        return None
-    at = datetime.fromtimestamp(ms / 1000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def to_json(value: Any) -> Any:
     """Plain data of a snapshot or a part of it: ratios in the contract's shape, `_ms` as RFC 3339 text."""
     if isinstance(value, Ratio):
@@ -223,7 +225,7 @@ def to_json(value: Any) -> Any:
 
 def _pair(name: str, value: Any) -> tuple[str, Any]:
     if name.endswith("_ms") and (value is None or isinstance(value, int)):
-        return name.removesuffix("_ms"), rfc3339(value)
+        return name.removesuffix("_ms"), value if value is None else rfc3339(value)
     if isinstance(value, float):
         return name, round(value, 6)
     return name, to_json(value)

@@ -30,6 +30,7 @@ from gateway.health.snapshot import (
     to_json,
 )
 from gateway.health.zones import Taps, zones
+from gateway.model import line_ref
 
 if TYPE_CHECKING:
     from gateway.clock import Clock
@@ -107,6 +108,7 @@ class HealthSource:
         self._place = history.Place(config.site.id, config.site.currency, least, roles)
 
     async def snapshot(self) -> Health:
+        """The last one while it is fresh, else a new one: never two at a time. Raises StoreError."""
         async with self._one_at_a_time:
             loop = asyncio.get_running_loop()
             began = loop.time()
@@ -285,9 +287,8 @@ class HealthSource:
 
 
 def _line(line: LineTotals) -> LineHealth:
-    ref = line.counter if line.line == "main" else f"{line.counter}/{line.line}"
     return LineHealth(
-        line=ref,
+        line=line_ref(line.counter, line.line),
         till=line.till,
         ins=line.ins,
         outs=line.outs,

@@ -17,7 +17,7 @@ from gateway.measures.ratios import IMPLAUSIBLE, NO_DENOMINATOR, NO_HISTORY, TAL
 
 LEAST_WINDOWS = 6
 LEAST_PERSONS = 100  # a window, on average
-FACTOR_LIMITS = (0.8, 1.25)  # outside: mend the sensor, do not multiply
+FACTOR_LIMITS = (0.8, 1.25)  # outside: mend the counter, do not multiply
 
 
 @dataclass(frozen=True, slots=True)

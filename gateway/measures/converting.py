@@ -74,7 +74,7 @@ def conversion_crude(sales: int, ins: float, *, phi: float = PHI_START, s_k: flo
 def conversion_units(
     sales: int, ins: float, group: float, *, staff: float = 0, phi: float = PHI_START, s_k: float = 0.0
 ) -> Ratio:
-    """Receipts per buying unit of `group` persons (>= 1, from a survey or a sensor that sees groups)."""
+    """Receipts per buying unit of `group` persons (>= 1, from a survey or a counter that sees groups)."""
     if group < 1:
         raise ValueError(f"a buying unit has at least one person, not {group}")
     return rate(sales, (ins - staff) / group, UNITS, phi, s_k)

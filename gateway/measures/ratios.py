@@ -18,7 +18,7 @@ NOT_CONFIGURED = "not_configured"  # no such line, till or calibration
 NO_HISTORY = "no_history"  # too few past days, weeks or windows to learn from
 IMBALANCE = "imbalance"  # ins and outs differ by more than can be corrected; also a flag
 TOO_COARSE = "too_coarse"  # shorter than the intervals can show
-IMPLAUSIBLE = "implausible_factor"  # a calibration that says: mend the sensor
+IMPLAUSIBLE = "implausible_factor"  # a calibration that says: mend the counter
 UNDECIDED = "undecided_fault"  # a counter is suspected and nobody has decided
 NOT_COMPARABLE = "not_comparable"  # no door was whole in both periods
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+from gateway.measures.quantiles import beta_cdf
+
 MIN_DISPERSION, MAX_DISPERSION = 1e-3, 1.0  # k between 1 and 1000
 LN10 = math.log(10)
 _TINY = 1e-300
@@ -41,7 +43,7 @@ def at_least(count: int, mean: float, a: float) -> float:
         return 0.0
     if a <= 0:
         return _gamma_share(count, mean)
-    return _beta_share(count, 1 / a, mean * a / (1 + mean * a))
+    return beta_cdf(mean * a / (1 + mean * a), count, 1 / a)
 
 
 def repeat(mean: float) -> float:
@@ -84,31 +86,6 @@ def _gamma_share(s: float, x: float) -> float:
         if abs(d * c - 1) < _PRECISION:
             break
     return 1 - scale * fraction
-
-
-def _beta_share(a: float, b: float, x: float) -> float:
-    """Regularised incomplete beta I_x(a, b), by the continued fraction of its quickly converging side."""
-    front = math.exp(
-        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    )
-    if x < (a + 1) / (a + b + 2):
-        return front * _beta_fraction(a, b, x) / a
-    return 1 - front * _beta_fraction(b, a, 1 - x) / b
-
-
-def _beta_fraction(a: float, b: float, x: float) -> float:
-    c, d = 1.0, 1 / _kept(1 - (a + b) * x / (a + 1))
-    fraction = d
-    for m in range(1, _MAX_TERMS):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        for numerator in (even, odd):
-            d = 1 / _kept(1 + numerator * d)
-            c = _kept(1 + numerator / c)
-            fraction *= d * c
-        if abs(d * c - 1) < _PRECISION:
-            break
-    return fraction
 
 
 def _kept(value: float) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from gateway.instants import rfc3339_seconds
 from gateway.measures import DIGITS, completeness
 from gateway.measures.imputing import tier
 from gateway.measures.ratios import PROFILE_FACTOR
@@ -116,8 +116,4 @@ class Lines:
 
 def spans(found: Iterable[Span]) -> list[dict[str, str]]:
     """As RFC 3339 text."""
-    return [{"from": _instant(low_ms), "to": _instant(high_ms)} for low_ms, high_ms in found]
-
-
-def _instant(ms: int) -> str:
-    return datetime.fromtimestamp(ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+    return [{"from": rfc3339_seconds(low_ms), "to": rfc3339_seconds(high_ms)} for low_ms, high_ms in found]

@@ -7,9 +7,9 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 
 from gateway.errors import StoreError
-from gateway.model import Stamp
+from gateway.model import Stamp, line_ref
 from gateway.quality import NOT_COUNTED, Alarm, Break
-from gateway.store.events import ALARM_FACTS, AlarmFacts, line_ref
+from gateway.store.events import ALARM_FACTS, AlarmFacts
 from gateway.store.memory import DAY_MS, Memory
 from gateway.store.plan import UpstreamPlan
 

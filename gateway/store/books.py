@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 
+from gateway.model import line_ref
 from gateway.store.batch import COUNTED, EXPIRED, HELD, RECEIVED, REFUSED, REPLACED
 from gateway.store.corrections import effect, whole_effect, window_sums
 from gateway.store.in_force import ByLine, in_force
@@ -84,11 +85,10 @@ def _line_books(con: sqlite3.Connection) -> list[LineBooks]:
         parts += [refused, *(per.get(line_id, NOTHING) for per in (closed, restating, open_))]
         parts += [accounts.get((line_id, account), NOTHING) for account in (HELD, EXPIRED)]
         parts.append(corrected.get(line_id, NOTHING))
-        name = counter if line == "main" else f"{counter}/{line}"
         for index, column in enumerate(COLUMNS):
             values = [part[index] for part in parts]
             if any(values):
-                rows.append(LineBooks(name, column, *values))
+                rows.append(LineBooks(line_ref(counter, line), column, *values))
     return rows
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from gateway.amendments import LineFactor
 from gateway.errors import EntryRefused
+from gateway.instants import rfc3339_seconds
 from gateway.measures.calibrated import MILLION
 from gateway.measures.calibration import FACTOR_LIMITS
-from gateway.model import MAIN_LINE, Stamp
-from gateway.store.correcting import find_line, refuse_doubt, sides_of, utc
+from gateway.model import Stamp, line_ref
+from gateway.store.correcting import find_line, refuse_doubt, sides_of
 from gateway.store.memory import Memory
 from gateway.store.plan import SIDE_IN, SIDE_OUT, SIDE_PASSES
 from gateway.store.recalibrating import queue
@@ -68,10 +69,10 @@ def end(
     if factor.to_ms is not None:
         if to_ms in (None, factor.to_ms):
             return factor
-        raise EntryRefused(f"version: {version} has ended at {utc(factor.to_ms)} already")
+        raise EntryRefused(f"version: {version} has ended at {rfc3339_seconds(factor.to_ms)} already")
     from_ms = factor.from_ms or 0
     if to_ms is not None and to_ms < from_ms:
-        raise EntryRefused(f"to: calibration {version} begins at {utc(from_ms)}")
+        raise EntryRefused(f"to: calibration {version} begins at {rfc3339_seconds(from_ms)}")
     to_ms = max(_next_edge_ms(memory, now), from_ms) if to_ms is None else to_ms
     _refuse_instant(memory, "to", to_ms, now)
     con.execute(END, (to_ms, now.wall_ms, by, version))
@@ -96,7 +97,7 @@ def _in_effect(con: sqlite3.Connection, memory: Memory, version: int, from_ms: i
 def _refuse_figures(wanted: LineFactor) -> None:
     low, high = FACTOR_LIMITS
     if not low <= wanted.factor <= high:  # also refuses what is no number
-        raise EntryRefused(f"factor: {wanted.factor:g} lies outside {low:g} to {high:g}: mend the sensor")
+        raise EntryRefused(f"factor: {wanted.factor:g} lies outside {low:g} to {high:g}: mend the counter")
     if not 0 <= wanted.error <= LARGEST_ERROR:
         raise EntryRefused(f"error: a relative standard error lies between 0 and {LARGEST_ERROR:g}")
     if len(wanted.source) > LONGEST_SOURCE:
@@ -107,7 +108,7 @@ def _refuse_instant(memory: Memory, key: str, at_ms: int, now: Stamp) -> None:
     if at_ms > now.wall_ms + LONGEST_AHEAD_MS:
         raise EntryRefused(f"{key}: lies more than a year ahead")
     if at_ms < memory.frozen_ms:
-        raise EntryRefused(f"{key}: windows before {utc(memory.frozen_ms)} are final")
+        raise EntryRefused(f"{key}: windows before {rfc3339_seconds(memory.frozen_ms)} are final")
 
 
 def _next_edge_ms(memory: Memory, now: Stamp) -> int:
@@ -123,8 +124,7 @@ def _same(newest: LineFactor, wanted: LineFactor) -> bool:
 
 def _factor(row: tuple[Any, ...]) -> LineFactor:
     counter, line, side, factor_ppm, error_ppm, from_ms, source, by, version, *story = row
-    ref = counter if line == MAIN_LINE else f"{counter}/{line}"
     figures = factor_ppm / MILLION, error_ppm / MILLION
-    told = LineFactor(ref, NAMES[side], *figures, from_ms, source, by, version)
+    told = LineFactor(line_ref(counter, line), NAMES[side], *figures, from_ms, source, by, version)
     made_ms, to_ms, ended_ms, ended_by = story
     return replace(told, made_ms=made_ms, to_ms=to_ms, ended_ms=ended_ms, ended_by=ended_by)

@@ -6,10 +6,10 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from gateway.amendments import Correction
 from gateway.errors import EntryConflict, EntryRefused
+from gateway.instants import rfc3339_seconds
 from gateway.model import MAIN_LINE, MAX_COUNT, MAX_INTERVAL_MS, Stamp
 from gateway.store.batch import Batch
 from gateway.store.corrections import NAMES, SIDES, kept
@@ -40,7 +40,7 @@ def correct(con: sqlite3.Connection, memory: Memory, wanted: Correction, now: St
     _refuse_counts(memory, line, wanted)
     check_text("reason", wanted.reason)
     for other in kept(con, OVERLAPPING, line.id, wanted.end_ms, wanted.start_ms):
-        span = f"{utc(other.start_ms)} to {utc(other.end_ms)}"
+        span = f"{rfc3339_seconds(other.start_ms)} to {rfc3339_seconds(other.end_ms)}"
         raise EntryRefused(f"from: {other.id} is in force for {wanted.line} from {span}; undo it first")
     side = sum(bit for bit, count in _counts(wanted) if count is not None)
     counts = [count or 0 for _, count in _counts(wanted)]
@@ -59,7 +59,9 @@ def undo(con: sqlite3.Connection, memory: Memory, id_: str, reason: str, by: str
     check_text("reason", reason)
     refuse_doubt(now)
     if found[0].start_ms < memory.frozen_ms:
-        raise EntryRefused(f"id: {id_} begins before {utc(memory.frozen_ms)}: those windows are final")
+        raise EntryRefused(
+            f"id: {id_} begins before {rfc3339_seconds(memory.frozen_ms)}: those windows are final"
+        )
     con.execute(UNDO, (now.wall_ms, by, reason, id_))
     return _in_effect(con, memory, find_line(memory, found[0].line), id_, now)
 
@@ -107,9 +109,9 @@ def _refuse_time(memory: Memory, start_ms: int, end_ms: int, now: Stamp) -> None
     if end_ms - start_ms > MAX_INTERVAL_MS:
         raise EntryRefused("to: a correction spans 31 days at most")
     if end_ms > now.wall_ms:
-        raise EntryRefused(f"to: {utc(end_ms)} is not over yet")
+        raise EntryRefused(f"to: {rfc3339_seconds(end_ms)} is not over yet")
     if start_ms < memory.frozen_ms:
-        raise EntryRefused(f"from: windows before {utc(memory.frozen_ms)} are final")
+        raise EntryRefused(f"from: windows before {rfc3339_seconds(memory.frozen_ms)} are final")
 
 
 def _counts(wanted: Correction) -> Iterator[tuple[int, int | None]]:
@@ -140,7 +142,3 @@ def check_text(key: str, text: str) -> None:
     """Why something was entered: asked of whoever looks later. Raises EntryRefused."""
     if not text.strip() or len(text) > LONGEST_TEXT:
         raise EntryRefused(f"{key}: say why, in 1 to {LONGEST_TEXT} characters")
-
-
-def utc(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.amendments import Correction
-from gateway.model import MAIN_LINE, TimeQuality
+from gateway.model import TimeQuality, line_ref
 from gateway.store.coverage import watched_ms
 from gateway.store.in_force import ByLine, InForce, in_force, touching
 from gateway.store.plan import SIDE_IN, SIDE_OUT, SIDE_PASSES, Figures
@@ -112,6 +112,5 @@ def kept(con: sqlite3.Connection, where: str = "", *binds: object) -> list[Corre
 def _correction(row: tuple[Any, ...]) -> Correction:
     id_, counter, line, start_ms, end_ms, side, *persons, reason, by, made_ms, undone_ms, who, why = row
     ins, outs, passes = (count if side & bit else None for bit, count in zip(SIDES, persons, strict=True))
-    ref = counter if line == MAIN_LINE else f"{counter}/{line}"
-    told = Correction(id_, ref, start_ms, end_ms, ins, outs, passes, reason, by)
+    told = Correction(id_, line_ref(counter, line), start_ms, end_ms, ins, outs, passes, reason, by)
     return replace(told, made_ms=made_ms, undone_ms=undone_ms, undone_by=who, undone_reason=why)

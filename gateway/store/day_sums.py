@@ -59,10 +59,9 @@ def _day(
 ) -> DaySum | None:
     """By the window size that was the configured one at the day's start."""
     start_ms, end_ms = span
-    grids = [grid for grid in memory.grids if grid.base and grid.from_ms <= start_ms < grid.to_ms]
-    if not grids:
+    size_s = memory.size_s_at(start_ms)
+    if not size_s:
         return None
-    size_s = grids[0].size_s
     row = con.execute(statement, {**binds, "size": size_s, "from": start_ms, "to": end_ms}).fetchone()
     n, *sums, watched, base, unknown = row
     if n < (end_ms - start_ms) // (size_s * 1000):

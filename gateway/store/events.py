@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 from gateway import measures
+from gateway.instants import rfc3339, rfc3339_seconds
 from gateway.learning import Learnt
 from gateway.measures.calibrated import Calibrated, rate_basis
-from gateway.model import MAIN_LINE, Event, Role, TimeQuality
+from gateway.model import Event, Role, TimeQuality, line_ref
 from gateway.quality import REMEDIES, Kind
 from gateway.quality.words import SENTENCES
 from gateway.store.plan import Grid, flag_names
@@ -83,11 +84,6 @@ class Facts:
         return flag_names(self.flags)
 
 
-def line_ref(counter: str, line: str) -> str:
-    """A line as zones write it."""
-    return counter if line == MAIN_LINE else f"{counter}/{line}"
-
-
 ALARM_FACTS = (
     "a.id, r.revision, l.counter, l.line, a.kind, r.severity, a.since_ms, r.until_ms, r.remedy, r.evidence,"
     " r.zones, r.written_ms"
@@ -137,15 +133,6 @@ class Place:
     simulated: bool
 
 
-def instant(at_ms: int) -> str:
-    """RFC 3339, whole seconds: a window's edge."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def instant_ms(at_ms: int) -> str:
-    return f"{instant(at_ms)[:-1]}.{at_ms % 1000:03d}Z"
-
-
 @lru_cache(maxsize=256)  # the text names revisions too: late counts make it another for each window
 def roles(lines: str) -> frozenset[str]:
     """Which roles a zone had in this window."""
@@ -169,7 +156,7 @@ def render(facts: Facts, place: Place, *, replayed: bool = False) -> Event:
     """The CloudEvent of one revision; `replayed` travels beside it."""
     grid = place.grid
     subject = f"{grid.site}/{facts.zone}"
-    start = instant(facts.start_ms)
+    start = rfc3339_seconds(facts.start_ms)
     event_id = f"{subject}/{facts.size_s}/{start}/{place.generation}/{facts.revision}"
     about = _envelope(EVENT_TYPE, grid, event_id, subject, facts.closed_ms)
     body = {**about, "data": _data(facts, place, start)}
@@ -183,7 +170,7 @@ def _envelope(type_: str, grid: Grid, event_id: str, subject: str, at_ms: int) -
         "source": f"/sites/{grid.site}/gateways/{grid.gateway}",
         "id": event_id,
         "subject": subject,
-        "time": instant_ms(at_ms),
+        "time": rfc3339(at_ms),
         "datacontenttype": "application/json",
     }
 
@@ -202,8 +189,8 @@ def render_alarm(facts: AlarmFacts, place: Place) -> Event:
         "kind": facts.kind,
         "severity": facts.severity,
         "state": "raised" if facts.until_ms is None else "cleared",
-        "since": instant_ms(facts.since_ms),
-        "until": None if facts.until_ms is None else instant_ms(facts.until_ms),
+        "since": rfc3339(facts.since_ms),
+        "until": None if facts.until_ms is None else rfc3339(facts.until_ms),
         "evidence": json.loads(facts.evidence),
         "says": facts.says(grid.timezone),
         "remedy": facts.advice,

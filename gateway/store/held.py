@@ -93,6 +93,7 @@ def encode(parcel: Parcel, bookings: list[Booking], books: list[tuple[int, Figur
 
 
 def decode(text: str, link: str, stamp: Stamp) -> Parcel:
+    """What `encode` wrote, received at `stamp`."""
     kept = json.loads(text)
     bookings = [
         Booking(counter, line, _reading(kind, values)) for counter, line, kind, values in kept["bookings"]

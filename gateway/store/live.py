@@ -87,7 +87,7 @@ class Today:
 
 
 def _closed(con: sqlite3.Connection, memory: Memory, zone: Zone, day_ms: int) -> Closed:
-    size_s = next(grid.size_s for grid in memory.grids if grid.base and grid.from_ms <= day_ms < grid.to_ms)
+    size_s = memory.size_s_at(day_ms)
     through = max(memory.zone_through.get((zone.id, size_s), day_ms), day_ms)
     rows = con.execute(TODAY, (zone.id, size_s, day_ms, through)).fetchall()
     raw, inside = (rows[-1][11], rows[-1][12]) if rows else (0, 0)

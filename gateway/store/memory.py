@@ -289,6 +289,11 @@ class Memory:
         )
         return max((min(edge, grid.to_ms) for grid, edge in edges if edge > grid.from_ms), default=0)
 
+    def size_s_at(self, at_ms: int) -> int:
+        """The configured window size at an instant; 0 before the first."""
+        sizes = (grid.size_s for grid in self.grids if grid.base and grid.from_ms <= at_ms < grid.to_ms)
+        return next(sizes, 0)
+
     def windows(self, start_ms: int, end_ms: int) -> Iterator[tuple[int, int]]:
         """(size, start) of every window that `[start, end)` touches, of every size kept at that time."""
         for grid in self.grids:

@@ -47,6 +47,7 @@ class Sight:
 
 
 def figures_of(side: int, persons: int) -> Figures:
+    """Persons of one side in the order of `COLUMNS`."""
     return (
         persons if side == SIDE_IN else 0,
         persons if side == SIDE_OUT else 0,

@@ -15,7 +15,7 @@ from gateway.amendments import Correction, LineFactor
 from gateway.errors import StoreError
 from gateway.learning import Learnt
 from gateway.measures.calibrated import Calibrated
-from gateway.model import Entry, EntryKind, Interval, TimeQuality
+from gateway.model import Entry, EntryKind, Interval, TimeQuality, line_ref
 from gateway.quality import Break
 from gateway.store import calibrating, entries, outbox
 from gateway.store.alarms import alarms_between, breaks_between, doubted, open_alarms
@@ -24,7 +24,7 @@ from gateway.store.books import books
 from gateway.store.corrections import kept
 from gateway.store.coverage import gaps, watched_ms
 from gateway.store.day_sums import door_days, zone_days
-from gateway.store.events import KIND_THEN, AlarmFacts, line_ref
+from gateway.store.events import KIND_THEN, AlarmFacts
 from gateway.store.exits import ZoneDay, kept_days
 from gateway.store.live import Today
 from gateway.store.memory import DAY_MS, FAR_MS, WRITTEN, Line, Memory, Plans, Zone

@@ -78,10 +78,7 @@ def _day(con: sqlite3.Connection, memory: Memory, zone: Zone, day: date) -> Day 
     """A closed business day by the window size of its time; None when there is nothing of it."""
     plan = memory.plan
     low_ms, high_ms = day_bounds(day, plan.timezone, plan.day_start_min)
-    grids = [grid for grid in memory.grids if grid.base and grid.from_ms <= low_ms < grid.to_ms]
-    if not grids:
-        return None
-    size_s = grids[0].size_s
+    size_s = memory.size_s_at(low_ms)
     rows = con.execute(WINDOWS, (zone.id, size_s, low_ms, high_ms)).fetchall()
     if not rows:
         return None

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from gateway.driver import Device, Family, Kind, Message, Messages, families
 from gateway.errors import GatewayError
-from gateway.items import rfc3339
+from gateway.instants import rfc3339
 from gateway.model import Crossings, Damaged, Ignored, Item, Occupancy, Register, Status, Transactions
 
 MAX_PATHS = 40

@@ -15,9 +15,9 @@ from typing import Any, Protocol, TypeAlias
 from aiohttp import web
 
 from gateway.errors import EntryConflict, EntryRefused, StoreError
-from gateway.model import MAX_MS, EntryKind
+from gateway.model import EntryKind
 from gateway.web import access
-from gateway.web.tables import parse_instant
+from gateway.web.query import instant_ms
 
 PATHS = {"taps": EntryKind.TAP, "tallies": EntryKind.TALLY, "campaigns": EntryKind.CAMPAIGN}
 
@@ -45,7 +45,9 @@ class Told(Protocol):
 
     def campaigns(self) -> Mapping[str, Any]: ...
 
-    def amendments(self) -> Mapping[str, Any]: ...
+    def corrections(self) -> Mapping[str, Any]: ...
+
+    def acceptances(self) -> Mapping[str, Any]: ...
 
     def report(self, campaign: str) -> Mapping[str, Any]: ...
 
@@ -61,8 +63,8 @@ def routes(desk: Desk, told: Told) -> list[web.RouteDef]:
         *(web.post(f"/api/v1/{path}", _entering(partial(desk.enter, kind))) for path, kind in PATHS.items()),
         web.post("/api/v1/corrections", _entering(partial(_alone, desk.correct))),
         web.post("/api/v1/acceptances", _entering(partial(_alone, desk.accept))),
-        web.get("/api/v1/corrections", _telling(lambda _query: _part(told, "corrections"))),
-        web.get("/api/v1/acceptances", _telling(lambda _query: _part(told, "acceptances"))),
+        web.get("/api/v1/corrections", _telling(lambda _query: told.corrections())),
+        web.get("/api/v1/acceptances", _telling(lambda _query: told.acceptances())),
         web.get("/api/v1/taps", _telling(lambda query: told.taps(*_survey(query)))),
         web.get("/api/v1/tallies", _telling(lambda query: told.tallies(query.get("line", "")))),
         web.get("/api/v1/campaigns", _telling(lambda _query: told.campaigns())),
@@ -101,10 +103,6 @@ async def _alone(one: One, bodies: Sequence[Any]) -> Sequence[tuple[Mapping[str,
     return [await one(bodies[0])]
 
 
-def _part(told: Told, name: str) -> Mapping[str, Any]:
-    return {name: told.amendments()[name]}
-
-
 async def _json(request: web.Request) -> Any:
     """The body. A page of another site can post forms and text without asking us, but not JSON."""
     if request.content_type != "application/json":
@@ -133,16 +131,7 @@ def _telling(tell: Callable[[Mapping[str, str]], Mapping[str, Any]]) -> access.A
 
 
 def _survey(query: Mapping[str, str]) -> tuple[str, int | None, int | None]:
-    bounds: list[int | None] = []
-    for name in ("from", "to"):
-        try:
-            at_ms = parse_instant(query[name]) if name in query else None
-        except ValueError:
-            raise EntryRefused(f"{name}: expected an RFC 3339 time") from None
-        if at_ms is not None and not 0 <= at_ms < MAX_MS:
-            raise EntryRefused(f"{name}: out of range")
-        bounds.append(at_ms)
-    return query.get("zone", ""), bounds[0], bounds[1]
+    return query.get("zone", ""), instant_ms(query, "from", None), instant_ms(query, "to", None)
 
 
 def _period(query: Mapping[str, str]) -> tuple[str, str, str]:

@@ -111,6 +111,7 @@ _DAYS_QUERY = (
 
 
 def document() -> dict[str, Any]:
+    """OpenAPI 3, as plain data."""
     paths = {path: {"get": _operation(text, media)} for path, (text, media) in _PATHS.items()}
     for path, query in (("/api/v1/aggregates", _QUERY), ("/api/v1/days", _DAYS_QUERY)):
         history = paths[path]["get"]

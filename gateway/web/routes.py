@@ -15,11 +15,10 @@ from aiohttp import hdrs, web
 from gateway.calendars import BY
 from gateway.health import AlarmHealth, Health, to_json
 from gateway.metrics import exposition
-from gateway.model import MAX_MS, SIZES_S
-from gateway.web import access, entering, page
+from gateway.web import access, entering, page, query
 from gateway.web.entering import Entry
 from gateway.web.openapi import document
-from gateway.web.tables import AGGREGATE_COLUMNS, STRETCH_COLUMNS, as_csv, parse_instant
+from gateway.web.tables import AGGREGATE_COLUMNS, STRETCH_COLUMNS, as_csv
 
 log = logging.getLogger("gateway.web")
 
@@ -27,7 +26,6 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_WINDOWS = 50_000  # in one history answer: 400 days of quarter hours
 MAX_DAYS = 400  # in one answer: as long as aggregates are kept
-FIRST_YEAR, LAST_YEAR = 1970, 9998
 DAY = timedelta(days=1)
 
 
@@ -197,8 +195,8 @@ async def alarms(request: web.Request) -> web.Response:
     health = await request.app[SOURCE].snapshot()
     found: Sequence[AlarmHealth] = health.alarms
     if request.query.keys() & {"from", "to"}:
-        to_ms = _instant(request, "to", health.at_ms)
-        from_ms = _instant(request, "from", to_ms - 86_400_000)
+        to_ms = query.instant_ms(request.query, "to", health.at_ms)
+        from_ms = query.instant_ms(request.query, "from", to_ms - 86_400_000)
         if from_ms >= to_ms:
             raise web.HTTPUnprocessableEntity(text="from must lie before to")
         found = await request.app[SOURCE].alarms(from_ms, to_ms)
@@ -220,14 +218,14 @@ async def aggregates(request: web.Request) -> web.Response:
     """History of one zone: the current revisions of `[from, to)`, or as they were at `as_of`."""
     health = await request.app[SOURCE].snapshot()
     zone = _known_zone(request, health)
-    size_s = _size(request, health.site.size_s)
-    to_ms = _instant(request, "to", health.at_ms)
-    from_ms = _instant(request, "from", to_ms - 86_400_000)
+    size_s = query.size_s(request.query, health.site.size_s)
+    to_ms = query.instant_ms(request.query, "to", health.at_ms)
+    from_ms = query.instant_ms(request.query, "from", to_ms - 86_400_000)
     if from_ms >= to_ms:
         raise web.HTTPUnprocessableEntity(text="from must lie before to")
     if (to_ms - from_ms) > MAX_WINDOWS * size_s * 1000:
         raise web.HTTPUnprocessableEntity(text=f"more than {MAX_WINDOWS} windows asked for")
-    as_of_ms = _instant(request, "as_of", 0) if "as_of" in request.query else None
+    as_of_ms = query.instant_ms(request.query, "as_of", None)
     rows = await request.app[SOURCE].aggregates(zone, from_ms, to_ms, size_s, as_of_ms)
     if _wants_csv(request):
         return web.Response(text=as_csv(rows, AGGREGATE_COLUMNS), content_type="text/csv", charset="utf-8")
@@ -240,8 +238,8 @@ async def days(request: web.Request) -> web.Response:
     zone, by = _known_zone(request, health), request.query.get("by", "day")
     if by not in BY:
         raise web.HTTPUnprocessableEntity(text=f"by: expected {', '.join(BY)}")
-    after = _date(request, "to", date.fromisoformat(health.site.business_date) + DAY)
-    first = _date(request, "from", after - 7 * DAY)
+    after = query.day(request.query, "to", date.fromisoformat(health.site.business_date) + DAY)
+    first = query.day(request.query, "from", after - 7 * DAY)
     if not 0 < (after - first).days <= MAX_DAYS:
         raise web.HTTPUnprocessableEntity(text=f"from must lie before to, at most {MAX_DAYS} days")
     lines = request.query.get("doors", "0") not in ("", "0")
@@ -254,43 +252,11 @@ async def days(request: web.Request) -> web.Response:
     return web.json_response({"zone": zone, "by": by, "days": list(rows)})
 
 
-def _date(request: web.Request, name: str, default: date) -> date:
-    text = request.query.get(name)
-    try:
-        day = default if text is None else date.fromisoformat(text)
-    except ValueError:
-        raise web.HTTPUnprocessableEntity(text=f"{name}: expected a date like 2026-11-23") from None
-    if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        raise web.HTTPUnprocessableEntity(text=f"{name}: out of range")
-    return day
-
-
 def _known_zone(request: web.Request, health: Health) -> str:
     zone = request.query.get("zone", "")
     if zone not in {one.zone for one in health.zones}:
         raise web.HTTPUnprocessableEntity(text=f"zone: unknown zone {zone!r}" if zone else "zone is missing")
     return zone
-
-
-def _size(request: web.Request, default: int) -> int:
-    text = request.query.get("size_s", str(default))
-    if text not in (known := [str(size_s) for size_s in SIZES_S]):
-        raise web.HTTPUnprocessableEntity(text=f"size_s: expected {', '.join(known)}")
-    return int(text)
-
-
-def _instant(request: web.Request, name: str, default: int) -> int:
-    """Unix seconds or RFC 3339 (UTC when it names no offset) → ms."""
-    text = request.query.get(name)
-    if text is None:
-        return default
-    try:
-        ms = parse_instant(text)
-    except ValueError:
-        raise web.HTTPUnprocessableEntity(text=f"{name}: expected an RFC 3339 time") from None
-    if not 0 <= ms < MAX_MS:
-        raise web.HTTPUnprocessableEntity(text=f"{name}: out of range")
-    return ms
 
 
 def _wants_csv(request: web.Request) -> bool:

@@ -1,11 +1,10 @@
-"""History as text: CSV of rows, and the times people write in a query. Shared by the API and `export`."""
+"""History as text: CSV of rows. Shared by the API and `export`."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 # behind what was there before, for those who read by position
@@ -122,13 +121,3 @@ def _cell(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
         return f"'{value}"
     return value
-
-
-def parse_instant(text: str) -> int:
-    """Unix seconds or RFC 3339 (UTC when it names no offset) → ms. Raises ValueError."""
-    text = text.strip()
-    if text.isascii() and text.isdigit() and len(text) > 8:
-        return int(text) * 1000
-    # a '+' that nobody escaped arrives as a space
-    at = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -13,7 +13,7 @@ PACKAGES = ("gateway", "drivers", "simulators")
 MAX_FUNCTION_LINES = 60
 MAX_FILE_LINES = 400
 
-PURE = {"gateway.model", "gateway.amendments"}
+PURE = {"gateway.model", "gateway.amendments", "gateway.instants"}
 SEAMS = {"gateway.driver", "gateway.upstreams"}
 STORE = {
     "gateway.store",
@@ -28,6 +28,7 @@ STORE = {
 TABLE: dict[str, set[str]] = {
     "gateway.model": set(),
     "gateway.amendments": set(),
+    "gateway.instants": set(),
     "gateway.errors": set(),
     "gateway.clock": PURE,
     "gateway.systemd": set(),
@@ -42,30 +43,32 @@ TABLE: dict[str, set[str]] = {
     "gateway.config": PURE
     | {"gateway.errors", "gateway.driver", "gateway.config", "gateway.windows", "gateway.calendars"}
     | {"gateway.upstreams"},
-    "gateway.roster": PURE | {"gateway.errors", "gateway.driver", "gateway.config"},
+    "gateway.roster": PURE | {"gateway.driver", "gateway.config"},
     "gateway.store": PURE | {"gateway.errors"} | STORE,
     "gateway.links": PURE
     | {"gateway.errors", "gateway.clock", "gateway.driver", "gateway.retry", "gateway.links"},
     "gateway.upstreams": PURE
     | {"gateway.errors", "gateway.clock", "gateway.driver", "gateway.retry", "gateway.upstreams"},
-    "gateway.strangers": PURE
-    | {"gateway.errors", "gateway.driver", "gateway.items", "gateway.roster", "gateway.strangers"},
+    "gateway.strangers": PURE | {"gateway.errors", "gateway.driver", "gateway.roster", "gateway.strangers"},
     "gateway.ingest": PURE
     | {"gateway.errors", "gateway.clock", "gateway.store", "gateway.roster", "gateway.strangers"}
     | SEAMS,
     "gateway.closing": PURE | {"gateway.errors", "gateway.clock", "gateway.store"} | SEAMS,
-    "gateway.forward": PURE | {"gateway.errors", "gateway.clock", "gateway.store"} | SEAMS,
+    "gateway.forward": PURE | {"gateway.errors"} | SEAMS,
     "gateway.items": PURE,
     "gateway.entries": PURE
-    | {"gateway.errors", "gateway.items", "gateway.measures", "gateway.windows", "gateway.calendars"}
+    | {"gateway.errors", "gateway.measures", "gateway.windows", "gateway.calendars"}
     | {"gateway.config.wording", "gateway.entries", "gateway.reports"},
     "gateway.learning": PURE | {"gateway.measures"},
     "gateway.reports": PURE | {"gateway.measures", "gateway.windows", "gateway.reports"},
     "gateway.control": PURE | {"gateway.errors", "gateway.health", "gateway.items"},
-    "gateway.metrics": PURE | {"gateway.health", "gateway.measures"},
+    "gateway.health": PURE
+    | {"gateway.clock", "gateway.config", "gateway.roster", "gateway.ingest", "gateway.store"}
+    | {"gateway.windows", "gateway.calendars", "gateway.measures", "gateway.learning", "gateway.reports"}
+    | {"gateway.health"},
+    "gateway.metrics": PURE | {"gateway.health"},
     "gateway.web": PURE
-    | {"gateway.calendars", "gateway.errors", "gateway.health", "gateway.measures", "gateway.metrics"}
-    | {"gateway.web"},
+    | {"gateway.calendars", "gateway.errors", "gateway.health", "gateway.metrics", "gateway.web"},
     "drivers": {"gateway.driver", "gateway.model", "gateway.errors", "drivers"},
     "simulators": {"simulators"},
 }
@@ -74,7 +77,6 @@ EVERYTHING_OF_GATEWAY = {
     "gateway.amending",
     "gateway.__main__",
     "gateway.commands",
-    "gateway.health",
 }
 
 # outside package → the only rooms that may import it
@@ -91,6 +93,7 @@ IMPURE = {"asyncio", "socket", "time", "threading", "os", "select", "subprocess"
 PURE_ROOMS = {
     "gateway.model",
     "gateway.amendments",
+    "gateway.instants",
     "gateway.retry",
     "gateway.registers",
     "gateway.windows",

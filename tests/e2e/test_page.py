@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from gateway.health import rfc3339
+from gateway.instants import rfc3339
 from gateway.measures.ratios import Ratio
 from gateway.web.routes import serving
 from tests.brokers import find_program

@@ -176,7 +176,7 @@ async def test_a_calibration_is_put_in_force_listed_and_ended(running: Running) 
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["--line", "door-n", "--side", "in", "--factor", "1.5", "--error", "0.01"], 1, "mend the sensor"),
+        (["--line", "door-n", "--side", "in", "--factor", "1.5", "--error", "0.01"], 1, "mend the counter"),
         (["--line", "door-n", "--side", "up", "--factor", "1.05", "--error", "0.01"], 2, "--side"),
         (["--line", "door-n", "--side", "in"], 2, "missing --factor, --error"),
         (["--end", "4"], 1, "version: there is no calibration 4"),

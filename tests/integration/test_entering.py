@@ -63,7 +63,7 @@ class Desk:
 
     async def count(self, ins: int, minutes_ago: int, minutes: int) -> tuple[str, str]:
         """People over a stretch, watched; gives its bounds in the words of an API."""
-        from gateway.items import rfc3339
+        from gateway.instants import rfc3339
 
         start = self.daemon.clock.wall_ms() - minutes_ago * MINUTE
         end = start + minutes * MINUTE

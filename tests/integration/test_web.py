@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
-from gateway.health import rfc3339
+from gateway.instants import rfc3339
 from gateway.model import EntryKind
 from gateway.web.routes import serving
 from tests.health_sample import DAY_MS, NOW_MS, FakeHealth
@@ -53,8 +53,11 @@ class FakeEntry:
     async def accept(self, body: Any, by: str = "") -> tuple[Mapping[str, Any], bool]:
         return {}, False
 
-    def amendments(self) -> Mapping[str, Any]:
-        return {"corrections": [], "acceptances": []}
+    def corrections(self) -> Mapping[str, Any]:
+        return {"corrections": []}
+
+    def acceptances(self) -> Mapping[str, Any]:
+        return {"acceptances": []}
 
     def taps(self, zone: str, from_ms: int | None, to_ms: int | None) -> Mapping[str, Any]:
         return {"zone": zone}

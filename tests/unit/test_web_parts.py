@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 import gateway.web
+from gateway import instants
 from gateway.quality import REMEDIES, Kind
 from gateway.quality.words import SENTENCES
 from gateway.web.alarm_words import ALARM_WORDS
-from gateway.web.tables import as_csv, parse_instant
+from gateway.web.tables import as_csv
 from gateway.web.words import WORDS
 
 STATIC = Path(gateway.web.__file__).parent / "static"
@@ -48,17 +49,17 @@ def test_every_alarm_is_told_with_the_same_figures_in_every_language(tag: str) -
     ],
 )
 def test_one_instant_written_in_many_ways(text: str) -> None:
-    assert parse_instant(text) == NOON_MS
+    assert instants.parse(text) == NOON_MS
 
 
 def test_a_date_is_its_midnight() -> None:
-    assert parse_instant("2026-11-23") == NOON_MS - 12 * 3_600_000
+    assert instants.parse("2026-11-23") == NOON_MS - 12 * 3_600_000
 
 
 @pytest.mark.parametrize("text", ["", "noon", "2026-13-01", "NaN", "١٧٩٥٤٣٥٢٠٠"])
 def test_no_instant(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        parse_instant(text)
+        instants.parse(text)
 
 
 def test_cells_cannot_run_as_formulas() -> None:
