@@ -109,6 +109,9 @@ class HeadOffice:
     ) -> None:
         if self._back:
             self._back.cancel()
+        for work in self._later:
+            work.cancel()  # or it would listen again
+        await asyncio.gather(*self._later, return_exceptions=True)
         self._changed.set()
         await self._runner.cleanup()
         self._ledger.close()

@@ -11,8 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from gateway import app, config
-from gateway.clock import Clock
-from tests.daemon_rig import make_impatient
+from tests.daemon_rig import NOON, Ahead, make_impatient
 from tests.patience import until
 
 TEXT = """
@@ -40,7 +39,7 @@ hall = {{ kind = "mall", entrances = ["gate", "north", "south"] }}
 
 async def test_bodies_over_tcp_and_pull_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_impatient(monkeypatch)
-    begun = Clock("always").wall_ms() // 60_000 * 60 - 600
+    begun = NOON // 1000 - 600
     asked = Counter[str]()
 
     def body(**persons: int) -> str:
@@ -62,7 +61,7 @@ async def test_bodies_over_tcp_and_pull_are_counted(tmp_path: Path, monkeypatch:
         tcp = box.sockets[0].getsockname()[1]
         path = tmp_path / "gateway.toml"
         path.write_text(TEXT.format(tcp=tcp, url=server.make_url("/api")))
-        async with app.gateway(config.load(path), Clock("always")) as daemon:
+        async with app.gateway(config.load(path), Ahead()) as daemon:
 
             def told() -> dict[str, int]:
                 return {row["counter"]: row["ins"] for row in daemon.reader.readings(0, 1 << 60)}
