@@ -7,15 +7,16 @@ import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from gateway.clock import Clock
 from gateway.driver import Exchange, Request, Response, Side, Stream
 from gateway.errors import LinkError
+from gateway.links.ingest import Ingest
 from gateway.links.port import Port
 from gateway.links.supervise import Backoff, LinkState, keep
 from gateway.links.turns import Source, Turn, Turns
-from gateway.model import Item, Register, Stamp
+from gateway.model import Item, Register
 
 GUARD_S = 0.2  # after silence the bus is left alone so long, and what comes is late
 DOUBT_S = 5.0  # so long after a time-out a nameless reply may be a late one: ask twice, believe equal ones
@@ -27,22 +28,6 @@ LONGEST_QUIET_S = 0.05  # nor keep us from asking for longer than this
 MAX_SEEN = 4096  # registers whose first total since the opening is known
 
 log = logging.getLogger(__name__)
-
-
-class Ingest(Protocol):
-    """What the link needs of the core."""
-
-    async def wait_room(self) -> None: ...
-    def deliver(
-        self,
-        link: str,
-        source: Any,
-        items: Iterable[Item],
-        stamp: Stamp,
-        *,
-        patient: bool = False,
-        payload: bytes = b"",
-    ) -> None: ...
 
 
 class ByteLink:

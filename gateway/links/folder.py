@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from gateway.clock import Clock
 from gateway.driver import Driver, Message, Messages
 from gateway.errors import LinkError, StoreError
 from gateway.links.faults import faults, rank
+from gateway.links.ingest import Ingest
 from gateway.links.shelf import Shelf, Sight
 from gateway.links.supervise import Backoff, LinkState, keep
-from gateway.model import Crossings, Damaged, DamageReason, Delivery, Ignored, Item, Stamp, Transactions
+from gateway.model import Crossings, Damaged, DamageReason, Delivery, Ignored, Item, Transactions
 
 PART = 2000  # items of a large file that are stored together
 NAME = "file-name"  # the header in which a driver finds it
@@ -49,23 +50,6 @@ class Source(Protocol):
 
     @property
     def driver(self) -> Driver: ...
-
-
-class Ingest(Protocol):
-    """What the link needs of the core."""
-
-    async def wait_room(self) -> None: ...
-    def deliver(
-        self,
-        link: str,
-        source: Any,
-        items: Sequence[Item],
-        stamp: Stamp,
-        *,
-        delivery: Delivery | None = None,
-        done: Callable[[], None] | None = None,
-        payload: bytes = b"",
-    ) -> None: ...
 
 
 class Sessions(Protocol):

@@ -22,7 +22,7 @@ import serial
 from gateway.clock import Clock
 from gateway.driver import Stream
 from gateway.errors import LinkError
-from gateway.links.bytelink import Ingest
+from gateway.links.ingest import Ingest
 from gateway.links.serial import exclude_others
 from gateway.links.supervise import Backoff, LinkState, keep
 from gateway.links.turns import Source

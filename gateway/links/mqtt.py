@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Protocol, cast
@@ -13,6 +13,7 @@ from gateway.clock import Clock
 from gateway.driver import Message, Messages
 from gateway.errors import LinkError, StoreError
 from gateway.links.connection import Connection, MqttSettings, Tally
+from gateway.links.ingest import Ingest
 from gateway.links.rounds import Rounds
 from gateway.links.supervise import LinkState, keep
 from gateway.links.topics import Directory, Source, fewest
@@ -37,28 +38,6 @@ UPKEEP_S = 5.0
 YOUNG_S, SUSPICIOUS = 60.0, 2  # connections cut so early, so many times in a row, have a rival
 STRANGERS = 1000  # topics remembered as nobody's
 _NO_HEADERS: dict[str, str] = {}
-
-
-class Ingest(Protocol):
-    """What the link needs of the core."""
-
-    @property
-    def full(self) -> bool: ...
-    async def wait_room(self) -> None: ...
-    def hurry(self) -> None: ...
-    def deliver(
-        self,
-        link: str,
-        source: Any,
-        items: Sequence[Item],
-        stamp: Stamp,
-        *,
-        topic: str = "",
-        delivery: Delivery | None = None,
-        done: Callable[[], None] | None = None,
-        payload: bytes = b"",
-    ) -> None: ...
-    def overheard(self, link: str, payload: bytes, stamp: Stamp, why: str, *, topic: str = "") -> None: ...
 
 
 class Sessions(Protocol):

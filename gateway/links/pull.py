@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from gateway.clock import Clock
 from gateway.driver import Fetch, Pull, Response
@@ -15,10 +15,11 @@ from gateway.errors import LinkError
 from gateway.links.backfill import Backfill, Coverage, Piece
 from gateway.links.budget import Budget
 from gateway.links.fetcher import Fetcher, WebSettings
+from gateway.links.ingest import Ingest
 from gateway.links.login import Login
 from gateway.links.supervise import Backoff, LinkState, keep
 from gateway.links.turns import Source, Turn, Turns
-from gateway.model import Damaged, Item, Stamp
+from gateway.model import Damaged, Item
 
 RECALL_SHARE = 5  # the n-th part of the hour's requests may go into what was missed
 RECALL_PAUSE_S = 1.0  # between two questions to a memory, whatever the budget
@@ -38,13 +39,6 @@ class PullSettings(WebSettings, Protocol):
     def requests_per_h(self) -> int: ...
     @property
     def recall_days(self) -> int: ...
-
-
-class Ingest(Protocol):
-    """What the link needs of the core."""
-
-    async def wait_room(self) -> None: ...
-    def deliver(self, link: str, source: Any, items: Sequence[Item], stamp: Stamp) -> None: ...
 
 
 @dataclass(slots=True)

@@ -8,12 +8,13 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from gateway.clock import Clock
 from gateway.driver import Message, Messages
 from gateway.links.credentials import Settings, guard_for
 from gateway.links.faults import faults, rank
+from gateway.links.ingest import Ingest
 from gateway.links.listener import Listener, Push
 from gateway.links.refusals import Refusal, not_now
 from gateway.links.supervise import LinkState
@@ -38,30 +39,6 @@ class PushSettings(Settings, Protocol):
     def max_payload_bytes(self) -> int: ...
     @property
     def silence_s(self) -> float: ...
-
-
-class Ingest(Protocol):
-    """What the link needs of the core."""
-
-    @property
-    def full(self) -> bool: ...
-    @property
-    def fault(self) -> str: ...
-    def deliver(
-        self,
-        link: str,
-        source: Any,
-        items: Sequence[Item],
-        stamp: Stamp,
-        *,
-        topic: str = "",
-        done: Callable[[], None] | None = None,
-        payload: bytes = b"",
-        peer: str = "",
-    ) -> None: ...
-    def overheard(
-        self, link: str, payload: bytes, stamp: Stamp, why: str, *, topic: str = "", peer: str = ""
-    ) -> None: ...
 
 
 @dataclass(slots=True)

@@ -17,7 +17,8 @@ import serial
 from gateway.clock import Clock
 from gateway.driver import Side
 from gateway.errors import LinkError
-from gateway.links.bytelink import ByteLink, Ingest
+from gateway.links.bytelink import ByteLink
+from gateway.links.ingest import Ingest
 from gateway.links.port import Opened, Port
 from gateway.links.rfc2217 import Rfc2217
 from gateway.links.supervise import Backoff, LinkState

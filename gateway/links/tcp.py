@@ -10,7 +10,8 @@ from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.errors import LinkError, unreached
-from gateway.links.bytelink import ByteLink, Ingest
+from gateway.links.bytelink import ByteLink
+from gateway.links.ingest import Ingest
 from gateway.links.port import Opened, Port
 from gateway.links.supervise import Backoff
 from gateway.links.turns import Source
