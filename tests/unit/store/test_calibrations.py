@@ -270,7 +270,7 @@ async def test_restating_goes_on_after_a_kill_and_holds_back_pruning(make_box: M
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"factor": 1.2501}, "factor: 1.2501 lies outside 0.8 to 1.25: mend the sensor"),
+        ({"factor": 1.2501}, "factor: 1.2501 lies outside 0.8 to 1.25: mend the counter"),
         ({"factor": 0.79}, "factor: 0.79 lies outside"),
         ({"factor": math.nan}, "factor: nan lies outside"),
         ({"error": -0.01}, "error: "),
