@@ -11,6 +11,24 @@ from gateway.links.push import PushLink
 from gateway.links.supervise import Backoff
 from simulators import timing
 
+# How a test's configuration begins: windows close at once, and counters may push.
+HEAD = """
+[gateway]
+data_dir = "data"
+commit_interval_s = 0.02
+[site]
+id = "site"
+timezone = "Europe/Oslo"
+[windows]
+allowed_lateness_s = 0
+[http]
+listen = "127.0.0.1:0"
+"""
+PUSH_HEAD = f"""{HEAD}
+[push]
+listen = "127.0.0.1:0"
+allow = ["127.0.0.1"]
+"""
 NOON = 1_795_431_600_000  # 2026-11-23T12:00+01:00, a Monday
 
 

@@ -18,25 +18,12 @@ from simulators import axis, hikvision
 from simulators.camera import Camera
 from simulators.portal import seeded
 from tests import patience
-from tests.daemon_rig import NOON, Ahead, Same, push_url
+from tests.daemon_rig import NOON, PUSH_HEAD, Ahead, Same, push_url
 
 until = partial(patience.until, look_s=0.03)  # looks into the store
 MINUTE, QUARTER, HOUR, DAY = 60_000, 900_000, 3_600_000, 86_400_000
 OSLO = ZoneInfo("Europe/Oslo")
 TEXT = """
-[gateway]
-data_dir = "data"
-commit_interval_s = 0.02
-[site]
-id = "site"
-timezone = "Europe/Oslo"
-[windows]
-allowed_lateness_s = 0
-[http]
-listen = "127.0.0.1:0"
-[push]
-listen = "127.0.0.1:0"
-allow = ["127.0.0.1"]
 [link]
 cameras = {{ over = "push", options = {{ auth = "none" }} }}
 north = {{ over = "pull", options = {{ url = "{axis}" }} }}
@@ -121,7 +108,9 @@ async def counting(folder: Path, text: str = TEXT) -> AsyncIterator[Around]:
         }
         path = folder / "gateway.toml"
         addresses = {"axis": "north", "hikvision": "door", "tvpc": "south"}
-        path.write_text(text.format(**{word: cameras[name].url for word, name in addresses.items()}))
+        path.write_text(
+            PUSH_HEAD + text.format(**{word: cameras[name].url for word, name in addresses.items()})
+        )
         daemon = await stack.enter_async_context(app.gateway(config.load(path), clock))
         web = await stack.enter_async_context(aiohttp.ClientSession())
         around = Around(daemon, clock, cameras, web)

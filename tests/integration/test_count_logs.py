@@ -11,26 +11,12 @@ import aiohttp
 import pytest
 
 from gateway import app, config
-from gateway.links.push import PushLink
 from simulators.mqtt import Counter, voice
-from tests.daemon_rig import NOON, Ahead
+from tests.daemon_rig import NOON, PUSH_HEAD, Ahead, push_url
 from tests.patience import until
 
 MINUTE = 60_000
 TEXT = """
-[gateway]
-data_dir = "data"
-commit_interval_s = 0.02
-[site]
-id = "site"
-timezone = "Europe/Oslo"
-[windows]
-allowed_lateness_s = 0
-[http]
-listen = "127.0.0.1:0"
-[push]
-listen = "127.0.0.1:0"
-allow = ["127.0.0.1"]
 [link]
 lan = {{ over = "push", options = {{ auth = "none" }} }}
 [counter]
@@ -44,12 +30,10 @@ shop = {{ kind = "store", entrances = ["sim-1", "sim-2"] }}
 @contextlib.asynccontextmanager
 async def posting(folder: Path, keys: str) -> AsyncIterator[tuple[app.Gateway, aiohttp.ClientSession, str]]:
     path = folder / "gateway.toml"
-    path.write_text(TEXT.format(keys=keys))
+    path.write_text(PUSH_HEAD + TEXT.format(keys=keys))
     async with app.gateway(config.load(path), Ahead()) as daemon, aiohttp.ClientSession() as client:
-        (lan,) = [link for link in daemon.links if isinstance(link, PushLink)]
-        await until(lambda: lan._listener.address)
-        assert lan._listener.address
-        yield daemon, client, f"http://127.0.0.1:{lan._listener.address[1]}/push/lan"
+        await until(lambda: all(link.state.up for link in daemon.links))
+        yield daemon, client, push_url(daemon)
 
 
 def stored(daemon: app.Gateway) -> dict[tuple[str, str], int]:

@@ -17,26 +17,13 @@ from gateway.metrics import exposition
 from simulators.axis import retail_data
 from simulators.irisys import IrisysVoice
 from simulators.mqtt import Record
-from tests.daemon_rig import NOON, Ahead, push_url
+from tests.daemon_rig import NOON, PUSH_HEAD, Ahead, push_url
 from tests.patience import until
 
 MINUTE, HOUR, QUARTER = 60_000, 3_600_000, 900_000
 YEAR = round(365.25 * 24) * HOUR
 SERIAL, OTHER = "ACCC8EF3D92E", "ACCC8EF3D930"
 TEXT = f"""
-[gateway]
-data_dir = "data"
-commit_interval_s = 0.02
-[site]
-id = "site"
-timezone = "Europe/Oslo"
-[windows]
-allowed_lateness_s = 0
-[http]
-listen = "127.0.0.1:0"
-[push]
-listen = "127.0.0.1:0"
-allow = ["127.0.0.1"]
 [link]
 lan = {{ over = "push", options = {{ auth = "none" }} }}
 [counter]
@@ -89,7 +76,7 @@ class Box:
 async def counting(folder: Path) -> AsyncIterator[Box]:
     """Half a minute past noon."""
     path = folder / "gateway.toml"
-    path.write_text(TEXT)
+    path.write_text(PUSH_HEAD + TEXT)
     async with (
         app.gateway(config.load(path), Ahead(NOON + MINUTE // 2)) as daemon,
         aiohttp.ClientSession() as web,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from gateway.store.plan import LineTotals
 from simulators.bus import Bus
 from simulators.dcon import Module
 from tests.daemon_rig import Ahead
+from tests.patience import until
 
-SOON_S = 90.0
 MINUTE = 60_000
 TEXT = """
 [gateway]
@@ -52,12 +51,6 @@ async def counting(
     async with app.gateway(config.load(path), Ahead()) as daemon:
         await until(lambda: bus.asked(b"#01") > 4)
         yield daemon
-
-
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(SOON_S):
-        while not true():
-            await asyncio.sleep(0.005)
 
 
 def pass_by(daemon: app.Gateway, milliseconds: int) -> None:

@@ -22,23 +22,13 @@ from gateway.errors import ConfigurationError
 from gateway.links.pull import PullLink
 from gateway.model import Crossings, Item
 from simulators.portal import Faults, Portal, seeded
-from tests.daemon_rig import NOON, Ahead, Same, make_impatient
+from tests.daemon_rig import HEAD, NOON, Ahead, Same, make_impatient
 from tests.patience import until
 
 STEP = 900_000
 HOUR = 3_600_000
 DAY = 24 * HOUR
 TEXT = """
-[gateway]
-data_dir = "data"
-commit_interval_s = 0.02
-[site]
-id = "site"
-timezone = "Europe/Oslo"
-[windows]
-allowed_lateness_s = 0
-[http]
-listen = "127.0.0.1:0"
 [link.portal]
 over = "pull"
 options = {{ url = "{url}", auth = "token", client_id = "1234", key_file = "portal.key", client_header = "ClientID", {more} }}
@@ -74,7 +64,7 @@ async def counting(
     folder: Path, portal: Portal, clock: Ahead, more: str = "poll_s = 0.05"
 ) -> AsyncIterator[app.Gateway]:
     path = folder / "gateway.toml"
-    path.write_text(TEXT.format(url=portal.url, more=more))
+    path.write_text(HEAD + TEXT.format(url=portal.url, more=more))
     (folder / "portal.key").write_text("simulated\n")
     (folder / "portal.key").chmod(0o600)
     async with app.gateway(config.load(path), clock) as daemon:
@@ -431,7 +421,7 @@ def test_a_memory_that_cannot_be_asked_is_a_mistake(
     spare = '[link.spare]\nover = "pull"\noptions = {{ url = "https://spare" }}\n'
     keys += ', path = "/"' if "asked" in keys else ""
     text = spare + PUBLISHING.replace(door, f"door = {{{{ {keys} }}}}")
-    path.write_text(text.format(url="http://127.0.0.1", more="poll_s = 60"))
+    path.write_text(HEAD + text.format(url="http://127.0.0.1", more="poll_s = 60"))
     (tmp_path / "portal.key").write_text("simulated\n")
     (tmp_path / "portal.key").chmod(0o600)
     with pytest.raises(ConfigurationError) as raised:

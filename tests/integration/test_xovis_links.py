@@ -11,25 +11,11 @@ import aiohttp
 import pytest
 
 from gateway import app, config
-from gateway.links.push import PushLink
 from simulators.xovis import MINUTE_MS, Sensor, bundle
-from tests.daemon_rig import NOON, Ahead, make_impatient
+from tests.daemon_rig import NOON, PUSH_HEAD, Ahead, make_impatient, push_url
 from tests.patience import until
 
 TEXT = """
-[gateway]
-data_dir = "data"
-commit_interval_s = 0.02
-[site]
-id = "site"
-timezone = "Europe/Oslo"
-[windows]
-allowed_lateness_s = 0
-[http]
-listen = "127.0.0.1:0"
-[push]
-listen = "127.0.0.1:0"
-allow = ["127.0.0.1"]
 [link]
 stream = {{ over = "tcp", options = {{ host = "127.0.0.1", port = {tcp} }} }}
 store = {{ over = "pull", options = {{ url = "{url}", auth = "basic", username = "admin", password_file = "sensor.password" }} }}
@@ -52,7 +38,7 @@ async def counting(folder: Path, sensor: Sensor) -> AsyncIterator[app.Gateway]:
     (folder / "sensor.password").write_text("simulated\n")
     (folder / "sensor.password").chmod(0o600)
     path = folder / "gateway.toml"
-    path.write_text(TEXT.format(tcp=sensor.tcp_port, url=sensor.url))
+    path.write_text(PUSH_HEAD + TEXT.format(tcp=sensor.tcp_port, url=sensor.url))
     async with app.gateway(config.load(path), Ahead()) as daemon:
         yield daemon
 
@@ -86,11 +72,8 @@ async def test_a_bundle_of_old_firmware_is_pushed(tmp_path: Path) -> None:
     first = datetime.fromtimestamp(first_ms / 1000, timezone(timedelta(hours=2)))
     minute = (first.isoformat(), (first + timedelta(minutes=1)).isoformat(), 5, 4)
     async with Sensor() as sensor, counting(tmp_path, sensor) as daemon:
-        (lan,) = [link for link in daemon.links if isinstance(link, PushLink)]
-        await until(lambda: lan._listener.address)
-        assert lan._listener.address
-        url = f"http://127.0.0.1:{lan._listener.address[1]}/push/lan"
+        await until(lambda: all(link.state.up for link in daemon.links if link.id == "lan"))
         body = bundle("80:1F:12:D5:30:DC", [minute])
-        async with aiohttp.ClientSession() as client, client.post(url, json=body) as answer:
+        async with aiohttp.ClientSession() as client, client.post(push_url(daemon), json=body) as answer:
             assert answer.status == 200
         assert stored(daemon, "old") == {first_ms: (5, 4)}
