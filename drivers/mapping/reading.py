@@ -13,7 +13,7 @@ from drivers.mapping import paths
 from drivers.mapping.conditions import compile_where, fits
 from drivers.mapping.instants import Clock, began, clock, earlier, exclusive, unit_ms
 from drivers.mapping.paths import Getter, Scope
-from drivers.mapping.table import DELTAS, RECEIPTS, TOTALS, ReadingKeys, TimeKeys
+from drivers.mapping.table import DELTAS, RECEIPTS, TOTALS, ReadingKeys, TimeKeys, as_paths
 from drivers.money import currency_code, minor_digits, minor_units
 from gateway.driver import Site
 from gateway.model import (
@@ -74,8 +74,17 @@ def nothing(_scope: Scope) -> None:
     return None
 
 
-def _get(path: str | None) -> Getter:
-    return nothing if path is None else paths.getter(paths.parse(path))
+def _get(path: str | list[str] | None) -> Getter:
+    if path is None:
+        return nothing
+    gets = [paths.getter(paths.parse(text)) for text in as_paths(path)]
+    return gets[0] if len(gets) == 1 else partial(_joined, gets)
+
+
+def _joined(gets: list[Getter], scope: Scope) -> str | None:
+    """A date and a time of day. Raises Noise where they are no text."""
+    parts = [name(get(scope)) for get in gets]
+    return " ".join(filter(None, parts)) or None
 
 
 def compile_reading(
@@ -138,7 +147,7 @@ def _key(keys: ReadingKeys, *, hashed: bool) -> Callable[[Scope], str | None]:
     """The device's own id: hashed where it may name a person's passage or a receipt."""
     if keys.key is None:
         return nothing
-    gets = [_get(path) for path in ([keys.key] if isinstance(keys.key, str) else keys.key)]
+    gets = [_get(path) for path in as_paths(keys.key)]
     plain = _one_key(gets[0]) if len(gets) == 1 else partial(_joined_key, gets)
     if not hashed:
         return plain
@@ -343,7 +352,7 @@ def checks(keys: ReadingKeys, time: TimeKeys, numerals: Numerals, site: Site) ->
     for field in ("start", "end", "at"):
         if path := getattr(keys, field):
             stamp = partial(_stamp, _get(path), read_time, field)
-            found[path] = (
+            found[as_paths(path)[0]] = (
                 f"no time of the format {time.format}, or not of this interval",
                 _both(stamp, span),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -20,6 +20,9 @@ TOTALS = ("total_in", "total_out", "total_passes")
 RECEIPTS = ("sales", "returns", "amount", "amount_minor")
 PLACES = ("counter", "line", "till", "start", "end", "at", "key", "epoch", "currency")
 VALUES = (*DELTAS, *TOTALS, *RECEIPTS, *PLACES, "persons")
+
+
+Paths: TypeAlias = str | Annotated[list[str], Field(min_length=1)]
 
 
 class TimeKeys(Keys):
@@ -103,9 +106,12 @@ class ReadingKeys(Common):
     counter: str | None = Field(default=None, description="the device's id")
     line: str | None = Field(default=None, description="the line's name at the device")
     till: str | None = Field(default=None, description="the till's id")
-    start: str | None = None
-    end: str | None = None
-    at: str | None = None
+    start: Paths | None = None
+    end: Paths | None = None
+    at: Paths | None = Field(
+        default=None,
+        description="path, or several whose texts are joined by blanks: a date and a time of day",
+    )
     ins: str | None = None
     outs: str | None = None
     passes: str | None = None
@@ -126,8 +132,7 @@ class ReadingKeys(Common):
     def values(self) -> list[str]:
         """The paths of all that is read, without the conditions."""
         given = [getattr(self, name) for name in VALUES]
-        keys = [text for one in given if isinstance(one, list) for text in one]
-        return [one for one in given if isinstance(one, str)] + keys
+        return [text for one in given if one is not None for text in as_paths(one)]
 
     @model_validator(mode="after")
     def _sense(self) -> ReadingKeys:
@@ -173,6 +178,10 @@ class MappingKeys(Common):
         return self
 
 
+def as_paths(given: str | list[str]) -> list[str]:
+    return [given] if isinstance(given, str) else given
+
+
 def _kind_problems(keys: ReadingKeys) -> list[str]:
     deltas, totals = keys.given(DELTAS), keys.given(TOTALS)
     receipts, level = keys.given(RECEIPTS), keys.given(("persons",))
@@ -198,8 +207,7 @@ def _kind_problems(keys: ReadingKeys) -> list[str]:
 
 def _path_problems(keys: ReadingKeys) -> list[str]:
     every = [(name, getattr(keys, name)) for name in VALUES]
-    texts = [(name, text) for name, text in every if isinstance(text, str)]
-    texts += [("key", text) for text in keys.key or [] if isinstance(keys.key, list)]
+    texts = [(name, text) for name, one in every if one is not None for text in as_paths(one)]
     texts += [("where", text) for text in keys.where] + [("except", text) for text in keys.except_]
     problems = condition_problems({**keys.where, **keys.except_})
     for name, text in texts:

@@ -128,13 +128,18 @@ def _note(file: _File, path: str, element: Element) -> None:
 
 def _receipt(file: _File, receipt: Element) -> Item:
     try:
-        if receipt.get("voidTransaction") in TRUE:
+        if _is_true(receipt.get("voidTransaction")):
             return Ignored("voided receipt")
-        if receipt.get("trainingID") in TRUE:
+        if _is_true(receipt.get("trainingID")):
             return Ignored("training receipt")
         return _counted(file, receipt)
     except Noise as noise:
         return Damaged(noise.reason, file.size)
+
+
+def _is_true(said: object) -> bool:
+    """Some exporters write True."""
+    return isinstance(said, str) and said.lower() in TRUE
 
 
 def _counted(file: _File, receipt: Element) -> Item:

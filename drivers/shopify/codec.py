@@ -36,10 +36,10 @@ def _read(body: Table, sources: Collection[str], currency: str) -> Item:
 
 
 def _order(order: Table, sources: Collection[str], currency: str) -> Item:
-    source = name(order.get("source_name"))
+    source, place = name(order.get("source_name")), name(order.get("location_id"))
     if order.get("test") is True:
         return Ignored("test order")
-    if not _wanted(source, sources):
+    if not _wanted(source, place, sources):
         return Ignored("order from elsewhere")
     if name(order.get("financial_status")) not in PAID:
         return Ignored("order that is not paid")
@@ -47,7 +47,7 @@ def _order(order: Table, sources: Collection[str], currency: str) -> Item:
     amount = _amount(order, minor_digits(currency))
     if amount == 0:
         return Ignored("order over nothing")
-    till = name(order.get("location_id")) or source or DEVICE
+    till = place or source or DEVICE
     return _event("order", order, till, sales=1, amount_minor=amount, currency=currency)
 
 
@@ -68,21 +68,22 @@ def _refund(refund: Table, sources: Collection[str]) -> Item:
     first: Table = paid[0] if paid else {}
     if any(one.get("test") is True for one in paid):
         return Ignored("test refund")
-    if not _wanted(name(first.get("source_name")), sources):
+    places = [name(one.get("location_id")) for one in (first, *lines)]
+    source = name(first.get("source_name"))
+    if not _wanted(source, places[0], sources):
         return Ignored("refund from elsewhere")
     if not any(map(_gives_back, paid)) and not any(one.get("restock_type") == "return" for one in lines):
         return Ignored("refund of nothing")
-    places = [name(one.get("location_id")) for one in (first, *lines)]
-    till = next(filter(None, places), None) or name(first.get("source_name")) or DEVICE
-    return _event("refund", refund, till, returns=1)
+    return _event("refund", refund, next(filter(None, places), source) or DEVICE, returns=1)
 
 
 def _gives_back(transaction: Table) -> bool:
     return name(transaction.get("status")) in PAID_BACK and minor_units(transaction.get("amount"), 3) > 0
 
 
-def _wanted(source: str | None, sources: Collection[str]) -> bool:
-    return ANY_SOURCE in sources or source in sources
+def _wanted(source: str | None, place: str | None, sources: Collection[str]) -> bool:
+    """What says nothing of its source is a till's where it names a location."""
+    return ANY_SOURCE in sources or source in sources or (source is None and place is not None)
 
 
 def _event(

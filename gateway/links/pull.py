@@ -122,7 +122,7 @@ class PullLink:
             self.state.opened(self._clock.wall_ms())
         elif not told.error and not self.state.up:
             self.state.lost(self._clock.wall_ms(), fetcher.why)
-        if told.answered is (turn.missed > 0):
+        if not told.error and told.answered is (turn.missed > 0):  # a lost address is the link's to tell
             self._tell(turn, fetcher.why, answered=told.answered)
         self._deliver(source, told)
         if told.error:

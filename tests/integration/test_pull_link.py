@@ -319,6 +319,19 @@ async def test_a_portal_that_does_not_answer_is_told_and_tried_again(
         await until(lambda: told(daemon, "door") and told(daemon, "back"))
 
 
+async def test_a_lost_address_is_told_once_and_not_for_each_question(
+    tmp_path: Path, portal: Portal, clock: Ahead, caplog: pytest.LogCaptureFixture
+) -> None:
+    portal.faults = Faults(status=302, location="/elsewhere")
+    async with counting(tmp_path, portal, clock):
+        await until(lambda: len(portal.asked) > 5)
+    told = [
+        one.message for one in caplog.records if one.levelname == "WARNING" and "link portal" in one.message
+    ]
+    assert len(told) == 1
+    assert "redirects are not followed" in told[0]
+
+
 async def test_a_stop_in_the_middle_of_a_question_is_quick(
     tmp_path: Path, portal: Portal, clock: Ahead
 ) -> None:

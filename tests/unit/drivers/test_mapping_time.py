@@ -90,6 +90,19 @@ def test_one_stamp_and_a_span_make_an_interval(time: Any, keys: Any, expected: t
     assert spans(time, {"t": "2026-11-23T09:00:00Z"}, **keys) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"d": "23.11.2026", "k": "10:00"}, (NINE, NINE + QUARTER)),
+        ({"d": "23.11.2026"}, Damaged),
+        ({"d": 23, "k": []}, Damaged),
+        ({"d": "", "k": None}, (None, None)),
+    ],
+)
+def test_a_date_and_a_time_of_day_that_stand_apart_are_one_time(body: Any, expected: object) -> None:
+    assert spans({"format": "%d.%m.%Y %H:%M", "span_s": 900}, body, start=["d", "k"]) == [expected]
+
+
 def test_half_an_interval_or_an_impossible_one_is_damage() -> None:
     nine, ten = "2026-11-23T09:00:00Z", "2026-11-23T10:00:00Z"
     for body in ({"s": nine}, {"e": nine}, {"s": ten, "e": nine}, {"s": nine, "e": nine}):

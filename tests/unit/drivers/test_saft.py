@@ -74,6 +74,14 @@ def test_the_same_number_elsewhere_is_another_receipt(given: str, other: str) ->
     assert sold(decode(EXAMPLE))[0].key != sold(decode(EXAMPLE.replace(given, other)))[0].key
 
 
+@pytest.mark.parametrize("tag", ["voidTransaction", "trainingID"])
+@pytest.mark.parametrize("true", ["true", "1", "True", "TRUE"])
+def test_voids_and_training_are_no_receipts_however_it_is_written(tag: str, true: str) -> None:
+    body = EXAMPLE.replace(f"<{tag}>false<", f"<{tag}>{true}<")
+    assert sold(decode(body)) == []
+    assert len(decode(body)) == 4
+
+
 def test_a_receipt_has_the_same_key_whatever_else_is_in_the_file() -> None:
     receipts = list(some(30))
     whole = {item.key: item for item in sold(decode(audit_file("1", receipts, OSLO)))}

@@ -90,6 +90,14 @@ def test_which_sources_count_is_said_in_the_configuration() -> None:
     assert sales(decode("shopify", VECTORS["shopify", "pos-order"]["payload"], sources=["web"])) == []
 
 
+def test_what_names_a_location_and_no_source_is_a_tills() -> None:
+    order = changed("shopify", "pos-order", source_name=None)
+    assert decode("shopify", order) == decode("shopify", VECTORS["shopify", "pos-order"]["payload"])
+    paid = [{**VECTORS["shopify", "pos-refund"]["payload"]["transactions"][0], "source_name": None}]
+    refund = changed("shopify", "pos-refund", transactions=paid)
+    assert decode("shopify", refund) == decode("shopify", VECTORS["shopify", "pos-refund"]["payload"])
+
+
 def test_a_refund_in_the_shop_of_an_order_from_elsewhere_counts_where_it_was_made() -> None:
     body = changed("shopify", "pos-refund", refund_line_items=[])
     assert sales(decode("shopify", body))[0].till == "5791776832"
