@@ -17,13 +17,14 @@ from gateway.calendars import Stretch, Weeks, stretch
 from gateway.health import history
 from gateway.measures.calibrated import Calibrated, Together, rate_basis
 from gateway.measures.dwell import dwell_windows
-from gateway.measures.imputing import UNKNOWN, WHOLE, tier
+from gateway.measures.imputing import UNKNOWN, tier
 from gateway.measures.ratios import (
     ESTIMATED,
     INCOMPLETE,
     LITTLE_WINDOWS,
     NOT_CONFIGURED,
     UNDECIDED,
+    WHOLE,
     Ratio,
 )
 from gateway.model import Role, TimeQuality
