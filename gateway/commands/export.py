@@ -138,7 +138,7 @@ def _aggregates(
     from gateway.health import history
     from gateway.health.adding import place_of, windows
 
-    place = place_of(config, reader.zones())
+    place = place_of(config)
     for row in windows(reader, zones, span, size_s or config.windows.size_s, as_of_ms):
         yield history.aggregate(row, place)
 

@@ -57,11 +57,9 @@ def windows(
             yield from reader.aggregates(zone, *chunk, size_s, as_of_ms)
 
 
-def place_of(config: Config, zones: Sequence[Mapping[str, Any]]) -> Place:
-    """`zones`: as the buffer has them."""
-    roles = {zone["zone"]: frozenset(line["role"] for line in zone["members"]) for zone in zones}
+def place_of(config: Config) -> Place:
     groups = {name: zone.group for name, zone in config.zone.items() if zone.group is not None}
-    return Place(config.site.id, config.site.currency, config.windows.min_completeness, roles, groups)
+    return Place(config.site.id, config.site.currency, config.windows.min_completeness, groups)
 
 
 def added_up(config: Config, reader: Buffer, asked: Asked) -> Rows:
@@ -78,7 +76,7 @@ def added_up(config: Config, reader: Buffer, asked: Asked) -> Rows:
         bounds=lambda first, last: _bounds(config, first, last),
         open_of=lambda zone, low, high: kept[zone].openings.base_ms(low, high),
         through={} if asked.as_of_ms is not None else {zone: one.through_ms for zone, one in kept.items()},
-        place=place_of(config, zones),
+        place=place_of(config),
         days=DoorDays(config, reader, kept, asked),
         centres=centres,
         suspected=_suspected(zones, asked.undecided or {}),

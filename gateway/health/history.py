@@ -14,7 +14,6 @@ from gateway.measures.calibrated import rate_basis
 from gateway.model import Role
 
 if TYPE_CHECKING:
-    from gateway.roster import Roster
     from gateway.store.events import AlarmFacts
 
 SAME = (
@@ -36,7 +35,7 @@ RECEIPTS = 8  # the side of a till's reading
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What rows do not say of themselves. `roles`: zone → what it is configured with.
+    """What rows do not say of themselves.
 
     `groups`: zone → persons who buy together there, where that is known.
     """
@@ -44,12 +43,7 @@ class Place:
     site: str
     currency: str
     min_completeness: float
-    roles: Mapping[str, frozenset[Role]]
     groups: Mapping[str, float] = field(default_factory=dict)
-
-
-def roles_of(roster: Roster) -> dict[str, frozenset[Role]]:
-    return {zone.id: frozenset(member.role for member in zone.members) for zone in roster.zones}
 
 
 def aggregate(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
@@ -76,8 +70,11 @@ def aggregate(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
 
 
 def ratios(row: Mapping[str, Any], place: Place) -> tuple[measures.Ratio, measures.Ratio]:
-    """Conversion and capture rate of a row's sums, unknown where too little was watched."""
-    roles = place.roles.get(row["zone"], frozenset())
+    """Conversion and capture rate of a row's sums, unknown where too little was watched.
+
+    `roles`: what its zone had then, not what it has now.
+    """
+    roles = row["roles"]
     of = rate_basis(row["ins"], row["passersby"], row.get("calibrated"))
     conversion = capture = measures.unknown(measures.NOT_CONFIGURED)
     if Role.ENTRANCE in roles and Role.TILL in roles:

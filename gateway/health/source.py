@@ -104,8 +104,7 @@ class HealthSource:
         self._books_ms = 0
         self._books_due_s = 0.0
         self._growth = _Growth(config.gateway.data_dir)
-        least, roles = config.windows.min_completeness, history.roles_of(roster)
-        self._place = history.Place(config.site.id, config.site.currency, least, roles)
+        self._place = history.Place(config.site.id, config.site.currency, config.windows.min_completeness)
 
     async def snapshot(self) -> Health:
         """The last one while it is fresh, else a new one: never two at a time. Raises StoreError."""

@@ -17,13 +17,14 @@ from gateway.calendars import Stretch, Weeks, stretch
 from gateway.health import history
 from gateway.measures.calibrated import Calibrated, Together, rate_basis
 from gateway.measures.dwell import dwell_windows
-from gateway.measures.imputing import UNKNOWN, WHOLE, tier
+from gateway.measures.imputing import UNKNOWN, tier
 from gateway.measures.ratios import (
     ESTIMATED,
     INCOMPLETE,
     LITTLE_WINDOWS,
     NOT_CONFIGURED,
     UNDECIDED,
+    WHOLE,
     Ratio,
 )
 from gateway.model import Role, TimeQuality
@@ -54,9 +55,9 @@ class Sum:
     """One zone's windows of one business day, in order; `reached_ms`: until where its time is accounted for.
 
     Days are added to a stretch by `plus`. `scatter`: receipts, each times the dispersion that was known of
-    its zone's days. `steps`: ins and outs of each window, calibrated where they are. `lacking`: windows that
-    were not watched though open. `undecided`: a fault of one of its lines is suspected in it, and what it
-    counted meanwhile counts as not watched.
+    its zone's days. `steps`: ins and outs of each window, calibrated where they are. `roles` that its lines
+    had. `lacking`: windows that were not watched though open. `undecided`: a fault of one of its lines is
+    suspected in it, and what it counted meanwhile counts as not watched.
     """
 
     zone: str
@@ -72,6 +73,7 @@ class Sum:
     scatter: float = 0.0
     steps: list[tuple[float, float]] = field(default_factory=list)
     size_s: int = 0
+    roles: frozenset[str] = frozenset()
     lacking: list[Span] = field(default_factory=list)
     undecided: bool = False
 
@@ -84,6 +86,7 @@ class Sum:
             self.sums[name] += row[name]
         self.together.add(row.get("calibrated"), (row["ins"], row["outs"], row["passersby"]))
         self.scatter += row["sales"] * row["phi_day"]
+        self.roles |= row["roles"]
         self._step(row)
         if row["base_ms"] is not None:
             fault = any(low < end_ms and start_ms < high for low, high in suspected)
@@ -126,6 +129,7 @@ class Sum:
         self.flags |= day.flags
         self.together.plus(day.together)
         self.scatter += day.scatter
+        self.roles |= day.roles
         self.lacking += day.lacking
 
     def base(self) -> Base:
@@ -204,7 +208,7 @@ class Report:
             if not self.shown or key[1] in self.shown:
                 centre = sums.get((key[0], self.centres.get(key[1], "")))
                 row = self._row(sums[key], key[0], through[key[1]], centre)
-                dwell = self._dwell(parts[key], through[key[1]], key[1])
+                dwell = self._dwell(parts[key], through[key[1]])
                 yield row | {"dwell": dwell.to_json()} | self._lacks(parts[key], sums[key], through[key[1]])
 
     def _begin(self, zone: str, kind: str, day: date) -> Sum:
@@ -231,13 +235,12 @@ class Report:
         low_ms, high_ms = self.bounds(where.first, where.last)
         asked = self.span[0] <= low_ms and high_ms <= self.span[1]
         complete, calibrated = one.complete, one.together.result()
-        known = {"completeness": complete, "calibrated": calibrated, "phi": one.phi}
+        known = {"completeness": complete, "calibrated": calibrated, "phi": one.phi, "roles": one.roles}
         sums = {"zone": one.zone, **known, **one.sums}
         conversion, capture = history.ratios(sums, self.place)
-        roles = self.place.roles.get(one.zone, frozenset())
         around = None if centre is None else Centre(centre.base(), centre.complete)
         group = self.place.groups.get(one.zone)
-        others = rates(one.base(), roles, complete, around, self.place.min_completeness, group)
+        others = rates(one.base(), one.roles, complete, around, self.place.min_completeness, group)
         return {
             "site": self.place.site,
             "zone": one.zone,
@@ -262,9 +265,9 @@ class Report:
             **{name: ratio.to_json() for name, ratio in others.items()},
         }
 
-    def _dwell(self, parts: Mapping[date, Sum], closed_ms: int, zone: str) -> Ratio:
+    def _dwell(self, parts: Mapping[date, Sum], closed_ms: int) -> Ratio:
         """Minutes per visit over those days of which it is known, each weighing by its visits."""
-        if Role.ENTRANCE not in self.place.roles.get(zone, ()):
+        if not any(Role.ENTRANCE in one.roles for one in parts.values()):
             return measures.unknown(NOT_CONFIGURED)
         over = [one for day, one in parts.items() if self._clipped(day, closed_ms) == self.bounds(day, day)]
         stays = [(one.dwell, one.sums["ins"]) for one in over if not one.missing_ms]

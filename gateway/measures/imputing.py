@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 from gateway.measures.converting import PHI_START
 from gateway.measures.intervals import Z_95
-from gateway.measures.ratios import ESTIMATED, INCOMPLETE, NO_HISTORY, PROFILE_FACTOR, UNDECIDED
+from gateway.measures.ratios import ESTIMATED, INCOMPLETE, NO_HISTORY, PROFILE_FACTOR, UNDECIDED, WHOLE
 
-WHOLE = 0.98  # from here on nothing is added
 LEAST = 0.80  # below, nothing is published; the profile may be offered as a forecast
 
 MEASURED, UNKNOWN = "measured", "unknown"  # tiers; the one between is ESTIMATED

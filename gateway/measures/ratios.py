@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 DIGITS = 6
+WHOLE = 0.98  # watched: from here on nothing is missing that matters
 
 # Why a figure is unknown
 NO_DENOMINATOR = "no_denominator"  # nobody there to divide by
@@ -128,7 +129,12 @@ def flagged(ratio: Ratio, *flags: str) -> Ratio:
 
 
 def gate(ratio: Ratio, complete: float | None, min_completeness: float) -> Ratio:
-    """The ratio, or unknown when too little was watched (or nobody can say how much was)."""
-    if ratio.value is None or (complete is not None and complete >= min_completeness):
+    """The ratio, or unknown when too little was watched (or nobody can say how much was).
+
+    Flagged where it is not of all of the time.
+    """
+    if ratio.value is None:
         return ratio
-    return replace(unknown(INCOMPLETE), flags=ratio.flags)
+    if complete is None or complete < min_completeness:
+        return replace(unknown(INCOMPLETE), flags=ratio.flags)
+    return ratio if complete >= WHOLE else flagged(ratio, ESTIMATED)

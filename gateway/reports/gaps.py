@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from gateway.measures.imputing import MEASURED, UNKNOWN, WHOLE, dispersion, estimate
+from gateway.measures.imputing import MEASURED, UNKNOWN, dispersion, estimate
 from gateway.measures.quantiles import t_quantile
-from gateway.measures.ratios import ESTIMATED, NO_HISTORY
+from gateway.measures.ratios import ESTIMATED, NO_HISTORY, WHOLE
 from gateway.windows import Span
 
 SIDES = ("ins", "outs", "passersby")

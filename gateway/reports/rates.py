@@ -47,7 +47,7 @@ class Centre:
 
 def rates(
     base: Base,
-    roles: Collection[Role],
+    roles: Collection[str],
     complete: float | None,
     centre: Centre | None,
     least: float,

@@ -36,8 +36,8 @@ DOOR_DAY = (
 
 
 def zone_days(con: sqlite3.Connection, memory: Memory, zone: Zone, days: list[Span]) -> list[DaySum | None]:
-    """One zone's sums of each `[start, end)`; None where not every window of it is closed."""
-    return [_day(con, memory, ZONE_DAY, {"zone": zone.id}, span) for span in days]
+    """One zone's sums of each `[start, end)`; None where it is not over, or nothing of it is known."""
+    return [_day(con, memory, zone, ZONE_DAY, {}, span) for span in days]
 
 
 def door_days(
@@ -47,25 +47,31 @@ def door_days(
     doors: dict[str, list[DaySum | None]] = {}
     for member in zone.versions[-1].members:
         if member.role is Role.ENTRANCE:
-            binds = {"zone": zone.id, "line": member.line_id}
-            sums = [_day(con, memory, DOOR_DAY, binds, span) for span in days]
+            binds = {"line": member.line_id}
+            sums = [_day(con, memory, zone, DOOR_DAY, binds, span) for span in days]
             turned = [one.turned() if one and member.sign < 0 else one for one in sums]
             doors[memory.by_id[member.line_id].rule.ref] = turned
     return doors
 
 
 def _day(
-    con: sqlite3.Connection, memory: Memory, statement: str, binds: dict[str, int], span: Span
+    con: sqlite3.Connection, memory: Memory, zone: Zone, statement: str, binds: dict[str, int], span: Span
 ) -> DaySum | None:
-    """By the window size that was the configured one at the day's start."""
+    """By the window size that was the configured one at the day's start.
+
+    Time of which there is no window, as in a history that was told afterwards, was open and not watched.
+    """
     start_ms, end_ms = span
     size_s = memory.size_s_at(start_ms)
-    if not size_s:
+    if not size_s or memory.closed_through(zone.id) < end_ms:
         return None
-    row = con.execute(statement, {**binds, "size": size_s, "from": start_ms, "to": end_ms}).fetchone()
+    about = {"zone": zone.id, "size": size_s, "from": start_ms, "to": end_ms}
+    row = con.execute(statement, {**binds, **about}).fetchone()
     n, *sums, watched, base, unknown = row
-    if n < (end_ms - start_ms) // (size_s * 1000):
+    if not n:
         return None
+    if n < (end_ms - start_ms) // (size_s * 1000):
+        base = max(base or 0, zone.openings.base_ms(start_ms, end_ms)) or None
     ins, outs, passersby, sales, returns, amount, staff = (value or 0 for value in sums)
     counts = (ins, outs, passersby, sales, returns, amount, staff)
     return DaySum(start_ms, end_ms, *counts, None if unknown else watched, base)

@@ -24,7 +24,7 @@ from gateway.store.books import books
 from gateway.store.corrections import kept
 from gateway.store.coverage import gaps, watched_ms
 from gateway.store.day_sums import door_days, zone_days
-from gateway.store.events import KIND_THEN, AlarmFacts
+from gateway.store.events import KIND_THEN, AlarmFacts, roles
 from gateway.store.exits import ZoneDay, kept_days
 from gateway.store.live import Today
 from gateway.store.memory import DAY_MS, FAR_MS, WRITTEN, Line, Memory, Plans, Zone
@@ -340,7 +340,7 @@ def _dicts(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
 
 def _shown(plan: Grid, row: dict[str, Any], residuals: Mapping[tuple[str, int], int]) -> dict[str, Any]:
     row.pop("max(a.revision)")
-    row.pop("lines")
+    had = roles(row.pop("lines"))
     cal = [row.pop(column) for column in CALIBRATED]
     hour, learnt = local_hour(row["start_ms"], plan.timezone), Learnt.of(row["learnt"])
     day_ms, _ = day_of(row["start_ms"], plan.timezone, plan.day_start_min)
@@ -353,6 +353,7 @@ def _shown(plan: Grid, row: dict[str, Any], residuals: Mapping[tuple[str, int], 
         "calibrated": None if cal[0] is None else Calibrated(*cal),
         "phi": learnt.phi_at(hour),
         "phi_day": learnt.phi_day,
+        "roles": had,
         "flags": flag_names(row["flags"]),
         "time_quality": QUALITIES[row.pop("quality")],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -75,11 +76,11 @@ class Shop:
     def write(self) -> None:
         (self.folder / "gateway.toml").write_text(CONFIG.format(week=self.week, hours=self.hours))
 
-    async def configure(self, size_s: int = 3600) -> None:
+    async def configure(self, size_s: int = 3600, zone: ZoneSpec = ZONE) -> None:
         self.write()
         loaded = config.load(self.folder / "gateway.toml")
         grid = Grid(size_s=size_s, timezone="Europe/Oslo", day_start_min=360, currency="NOK")
-        await self.store.configure(RULES, [ZONE], {}, [], grid, self.now(), loaded.open_hours())
+        await self.store.configure(RULES, [zone], {}, [], grid, self.now(), loaded.open_hours())
 
     def now(self) -> Stamp:
         return Stamp("boot", self.wall, self.wall)
@@ -236,6 +237,19 @@ async def test_periods_are_those_of_the_retail_calendar(shop: Shop) -> None:
     assert [row["label"] for row in weeks] == ["2026-W43", "2026-W44"]
     [month] = shop.rows("month", "2026-11-01", "2026-12-01")
     assert (month["label"], month["ins"], month["compares_with"]) == ("2026-11", 48, None)
+
+
+async def test_a_till_that_is_taken_out_keeps_its_past(shop: Shop) -> None:
+    await shop.open("2026-11-23T06:00+01:00")
+    await shop.hours_of("2026-11-23T10:00+01:00", "2026-11-24T02:00+01:00", 12, 3)
+    await shop.close("2026-11-24T09:00+01:00")
+    span = ("2026-11-23", "2026-11-24")
+    at = ("--from", "2026-11-23T12:00:00Z", "--to", "2026-11-23T13:00:00Z", "--format", "jsonl")
+    before = shop.rows("day", *span), shop.export(*at).output
+    assert before[0][0]["conversion"]["value"] == 0.25
+    await shop.configure(zone=replace(ZONE, members=ZONE.members[:1]))
+    await shop.close("2026-11-24T12:00+01:00")
+    assert (shop.rows("day", *span), shop.export(*at).output) == before
 
 
 async def test_csv_has_the_same_figures(shop: Shop) -> None:

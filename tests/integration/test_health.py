@@ -68,7 +68,7 @@ def configuration(data_dir: Path) -> Any:
         link={"bus": SimpleNamespace(over="serial")},
         counter={name: SimpleNamespace(**member) for name in ("door", "front")},
         till={"pos": SimpleNamespace(**{**member, "name": "Till 1"})},
-        zone={"shop": None},
+        zone={"shop": SimpleNamespace(group=None)},
         open_hours=lambda: {"shop": Hours((((600, 1260),),) * 7)},
         upstream={"hq": SimpleNamespace(driver="http")},
     )

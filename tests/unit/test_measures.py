@@ -66,5 +66,6 @@ def test_too_little_watched_makes_a_ratio_unknown(complete: float | None) -> Non
 
 def test_enough_watched_leaves_the_ratio_alone() -> None:
     ratio = measures.conversion(6, 31)
-    assert measures.gate(ratio, 0.8, 0.8) == ratio
+    assert measures.gate(ratio, 0.98, 0.8) == ratio
+    assert measures.gate(ratio, 0.97, 0.8) == measures.flagged(ratio, "estimated")
     assert measures.gate(measures.unknown("not_configured"), 0.1, 0.8).why == "not_configured"

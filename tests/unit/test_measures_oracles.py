@@ -22,6 +22,7 @@ from gateway.measures import (
     lag,
     money,
     presence,
+    quantiles,
 )
 
 ORACLES = json.loads((Path(__file__).parents[1] / "vectors" / "metrics_oracles.json").read_text())
@@ -231,6 +232,18 @@ def test_o11_two_counts_that_are_both_noisy(hits: int, base: int) -> None:
     assert six(hits / base) == [o["ratio"]]
     assert six(*intervals.poisson_ratio(hits, base)) == o["log_delta"]
     assert six(*intervals.poisson_ratio_exact(hits, base)) == o["exact_conditional"]
+
+
+@pytest.mark.parametrize(("hits", "base"), [(212, 1166), (58, 51)])
+def test_o11_the_score_interval_is_that_of_a_share_of_both_counts(hits: int, base: int) -> None:
+    o = oracle(f"O11_poisson_ratio_{hits}_{base}")
+    low, high = intervals.wilson(hits, hits + base)
+    assert six(low / (1 - low), high / (1 - high)) == o["score"]
+
+
+def test_o11_more_than_one_by_chance() -> None:
+    o = oracle("O11_poisson_ratio_58_51")
+    assert six(quantiles.beta_cdf(0.5, 58, 51 + 1)) == [o["p_one_sided_ratio_le_1"]]
 
 
 def test_o11_more_receipts_than_visitors() -> None:

@@ -65,8 +65,7 @@ class Buffer:
 
     def asked(self, by: str) -> Report:
         span = bounds(FIRST, FIRST + timedelta(days=DAYS - 1))
-        roles = dict.fromkeys(("a", "b"), frozenset({Role.ENTRANCE, Role.TILL}))
-        place = Place("s", "NOK", 0.8, roles)
+        place = Place("s", "NOK", 0.8)
         return Report(by, ISO, span, bounds, open_of, dict.fromkeys("ab", span[1]), place, self)
 
 
@@ -86,6 +85,7 @@ def window(zone: str, day: date, start_ms: int, share: float | None, dice: Rando
         "sales": 1,
         "amount_minor": 250,
         "phi_day": 2.0,
+        "roles": frozenset({Role.ENTRANCE, Role.TILL}),
         "base_ms": open_here,
         "watched_ms": None if share is None else open_here if watched and open_here else 0,
         "time_quality": "device",

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.measures.quantiles import beta_cdf
 from gateway.quality import chances
 from gateway.quality.cells import NOTHING, Moments
 from gateway.quality.detectors import Cusum
@@ -56,6 +57,7 @@ def test_o13c_repeated_counts() -> None:
 def test_o13d_an_imbalance_that_may_be_chance() -> None:
     assert round(chances.imbalance_z(256, 220), 6) == 1.650057
     assert round(chances.imbalance_z(256, 220) / math.sqrt(4), 6) == 0.825029
+    assert round(2 * beta_cdf(0.5, 256, 220 + 1), 6) == 0.108568  # two-sided, of an even coin
 
 
 def test_o13f_a_falling_sum() -> None:

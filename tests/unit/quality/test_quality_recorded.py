@@ -45,6 +45,7 @@ def test_o13e_in_and_out_are_closer_than_chance(line: Line) -> None:
     for ins, outs in days.values():
         z = z.learn(imbalance_z(ins, outs))
     assert (z.n, round(z.mean, 6), round(z.variance, 6)) == (75, 0.678849, 0.475304)
+    assert round(z.variance * 74 / 75 + z.mean**2, 6) == 0.929803  # about nought
 
 
 def test_most_events_are_found_and_little_else(line: Line, events: list[tuple[datetime, datetime]]) -> None:

@@ -65,6 +65,26 @@ async def test_each_door_has_its_own_day_as_the_zone_sees_it(shop: Box) -> None:
     assert sums == {"door": (144, 48), "side": (240, 96)}
 
 
+async def test_a_history_that_was_told_afterwards_has_gaps_and_is_a_day_all_the_same(shop: Box) -> None:
+    """Nothing of that day but what was told has a window: an hour of the side door is missing."""
+    before = T0 - 3 * DAY
+    for n in range(48):
+        start = before + n * HOUR // 2
+        if n not in (20, 21):
+            await shop.delta(start, start + HOUR // 2, 3, 1)
+        if n not in (20, 21, 30):
+            await shop.take_in(_of_side(start, 2, 5), counter="side")
+    shop.pass_ms(MINUTE)
+    await shop.close()
+    reader = shop.store.reader()
+    span = day_of(before, "UTC", 600)
+    [zone], doors = reader.zone_days("shop", [span]), reader.door_days("shop", [span])
+    reader.close_file()
+    for sums, missed in ((zone, 3), (doors["door"][0], 2), (doors["side"][0], 3)):
+        assert sums is not None
+        assert (sums.base_ms, sums.watched_ms) == (DAY, DAY - missed * HOUR // 2)
+
+
 async def test_late_data_change_the_day_by_their_newest_revision_only(shop: Box) -> None:
     await shop.delta(T0, T0 + HOUR // 2, 13, 1)
     shop.pass_ms(MINUTE)
