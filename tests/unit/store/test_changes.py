@@ -280,3 +280,14 @@ async def test_a_zone_has_no_window_of_before_it_while_one_of_its_lines_is_still
     }
     reader.close_file()
     assert sums == {"mall": [15, 10, 10, 10], "twin": [10, 10, 10]}
+
+
+async def test_what_was_configured_before_the_time_was_known_is_not_put_back(make_box: MakeBox) -> None:
+    box = await make_box(trusted=False)
+    box.trusted = True
+    box.zones = [replace(ZONE, id="other")]
+    await box.configure()
+    await box.delta(T0 - MINUTE, T0, 5)
+    box.at(T0 + 20 * MINUTE)
+    await box.close()
+    assert {event.zone for event in await box.everything()} == {"other"}
