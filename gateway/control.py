@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Protocol, Self
 from gateway import items
 from gateway.errors import GatewayError
 from gateway.health import Health, to_json
+from gateway.health.closed import NewlyClosed
 from gateway.model import Booking, Parcel, Transactions
 
 log = logging.getLogger("gateway.control")
@@ -164,27 +165,11 @@ class ControlServer:
             self._ingest.listeners.discard(listener)
 
     async def _watch_aggregates(self, queue: asyncio.Queue[dict[str, Any]]) -> None:
-        seen: dict[tuple[Any, ...], Any] | None = None
-        closed: Mapping[str, int] | None = None
+        closed = NewlyClosed(self._health)
         while True:
-            health = await self._health.snapshot()
-            if health.revisions != closed:
-                closed = dict(health.revisions)
-                now = await self._recent(health)
-                for key in now if seen is not None else ():
-                    if key not in (seen or {}):
-                        _put(queue, {"type": "aggregate", **now[key]})
-                seen = now
+            for row in await closed.since(await self._health.snapshot()):
+                _put(queue, {"type": "aggregate", **row})
             await asyncio.sleep(LOOK_S)
-
-    async def _recent(self, health: Health) -> dict[tuple[Any, ...], Mapping[str, Any]]:
-        size_s = health.site.size_s
-        found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-        for zone in health.zones:
-            from_ms = health.at_ms - 4 * size_s * 1000
-            for row in await self._health.aggregates(zone.zone, from_ms, health.at_ms, size_s):
-                found[zone.zone, row.get("start"), row.get("revision")] = row
-        return found
 
 
 def _asker(writer: asyncio.StreamWriter, args: object) -> str:

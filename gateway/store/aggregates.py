@@ -99,7 +99,11 @@ class Closer:
             touched[key] = max(why, touched.get(key, why), key=REASONS.index)
 
     def _restate_zone(self, zone: Zone, size_s: int, start_ms: int, why: str) -> None:
-        if start_ms >= self.memory.zone_through.get((zone.id, size_s), 0) or zone.at(start_ms).gone:
+        """Not a window of before the zone began that another zone still keeps open for one of its lines."""
+        version, through = zone.at(start_ms), self.memory.through
+        edges = [self.memory.zone_through.get((zone.id, size_s), 0)]
+        edges += [through.get((member.line_id, size_s), 0) for member in version.members]
+        if version.gone or min(edges) < start_ms + size_s * 1000:
             return
         if self.zones.write(zone, size_s, start_ms, why):
             self.days.soil(zone, size_s, start_ms)

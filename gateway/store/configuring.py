@@ -49,10 +49,10 @@ class Configurer:
     def take(self, wanted: Wanted, now: Stamp) -> None:
         """Apply it; what begins at a moment waits until one is believed."""
         self.upstreams = frozenset(wanted.upstreams)
+        self.waiting = None if now.trusted else wanted
         if now.trusted:
             self._apply(wanted, now)
             return
-        self.waiting = wanted
         self._set_rules(wanted)
         self.memory.load()
 

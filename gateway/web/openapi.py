@@ -20,6 +20,7 @@ _PATHS = {
     "/healthz": ("200 while the process answers", "text/plain"),
     "/readyz": ("200 when buffer and HTTP are open and every link was started", "text/plain"),
     "/api/v1/live": ("one snapshot of everything", "application/json"),
+    "/api/v1/events": ("server-sent events: live, aggregate", "text/event-stream"),
     "/api/v1/zones": ("zones with today's figures and opening hours", "application/json"),
     "/api/v1/counters": ("counters and tills with their state", "application/json"),
     "/api/v1/links": ("links with their telegrams by result", "application/json"),

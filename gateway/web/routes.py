@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from gateway.calendars import BY
 from gateway.health import AlarmHealth, Health, to_json
 from gateway.metrics import exposition
-from gateway.web import access, entering, page, query
+from gateway.web import access, entering, page, query, stream
 from gateway.web.entering import Entry
 from gateway.web.openapi import document
 from gateway.web.tables import AGGREGATE_COLUMNS, STRETCH_COLUMNS, as_csv
@@ -57,6 +57,7 @@ class Source(Protocol):
 
 
 SOURCE: web.AppKey[Source] = web.AppKey("source", Source)
+STREAMS: web.AppKey[stream.Streams] = web.AppKey("streams", stream.Streams)
 
 
 def application(source: Source, token: str | None = None, entry: Entry | None = None) -> web.Application:
@@ -66,7 +67,8 @@ def application(source: Source, token: str | None = None, entry: Entry | None = 
     """
     middlewares = [access.harden, access.problems, access.guard(token)]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_REQUEST_BYTES)
-    app[SOURCE] = source
+    app[SOURCE], app[STREAMS] = source, stream.Streams(source)
+    app.on_shutdown.append(_end_streams)
     app.add_routes(
         [
             web.get("/", index),
@@ -76,6 +78,7 @@ def application(source: Source, token: str | None = None, entry: Entry | None = 
             web.get("/readyz", ready),
             web.get("/api/openapi.json", openapi),
             web.get("/api/v1/live", live),
+            web.get("/api/v1/events", events),
             web.get("/api/v1/aggregates", aggregates),
             web.get("/api/v1/days", days),
             web.get("/api/v1/alarms", alarms),
@@ -184,6 +187,15 @@ async def openapi(_request: web.Request) -> web.Response:
 
 async def live(request: web.Request) -> web.Response:
     return web.json_response(to_json(await request.app[SOURCE].snapshot()))
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """The same as `live` and each aggregate as it is closed, for as long as somebody listens."""
+    return await request.app[STREAMS].serve(request)
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[STREAMS].end()
 
 
 async def audit(request: web.Request) -> web.Response:

@@ -327,7 +327,7 @@ async def test_the_page_needs_nothing_from_elsewhere(visit: Visit) -> None:
 
 async def test_openapi_names_every_route(visit: Visit) -> None:
     paths = (await visit.json("/api/openapi.json"))["paths"]
-    for path in paths:
+    for path in paths.keys() - {"/api/v1/events"}:  # a stream has no end
         query = "?zone=mall" if path.endswith(("aggregates", "days")) else ""
         assert (await visit.get(path.replace("{id}", "advent") + query))[0] == 200
     assert {
@@ -338,6 +338,7 @@ async def test_openapi_names_every_route(visit: Visit) -> None:
         "/api/v1/live",
         "/api/v1/aggregates",
         "/api/v1/audit",
+        "/api/v1/events",
     } < set(paths)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from gateway.model import Basis, Crossings, LineRule, Member, Register, Role
 from gateway.store import Grid, UpstreamPlan
@@ -252,3 +253,41 @@ async def test_an_odd_pass_turns_pairs_only_where_its_window_size_was_kept(make_
     assert not [row for row in quarters if T0 + 14 * HOUR <= row["start_ms"] < back]
     assert (sum(row["ins"] for row in quarters), sum(row["outs"] for row in quarters)) == (1, 1)
     box.balanced()
+
+
+async def test_a_zone_has_no_window_of_before_it_while_one_of_its_lines_is_still_waited_for(
+    make_box: MakeBox,
+) -> None:
+    """Its fast line is late for a window that the mall keeps open for the slow one."""
+    slow = Member("slow", "main", Role.ENTRANCE)
+    mall, twin = (replace(ZONE, id=name, members=(*ZONE.members, slow)) for name in ("mall", "twin"))
+    box = await make_box(rules=[DOOR, LineRule("slow", "main", max_per_s=0)], zones=[ZONE, mall])
+    await box.take_in(Crossings("slow", "main", T0 - HOUR, T0, 0), counter="slow")
+    box.at(T0 + 17 * MINUTE)
+    await box.close()
+    box.zones = [ZONE, mall, twin]
+    await box.configure()
+    await box.delta(T0, T0 + MINUTE, 5)
+    box.pass_ms(3_000)
+    await box.close()
+    box.at(T0 + HOUR)
+    await box.take_in(Crossings("slow", "main", T0, T0 + HOUR, 40), counter="slow")
+    box.at(T0 + 3 * HOUR)
+    await box.close()
+    reader = box.store.reader()
+    sums = {
+        zone: [row["ins"] for row in reader.aggregates(zone, T0, T0 + HOUR, 900)] for zone in ("mall", "twin")
+    }
+    reader.close_file()
+    assert sums == {"mall": [15, 10, 10, 10], "twin": [10, 10, 10]}
+
+
+async def test_what_was_configured_before_the_time_was_known_is_not_put_back(make_box: MakeBox) -> None:
+    box = await make_box(trusted=False)
+    box.trusted = True
+    box.zones = [replace(ZONE, id="other")]
+    await box.configure()
+    await box.delta(T0 - MINUTE, T0, 5)
+    box.at(T0 + 20 * MINUTE)
+    await box.close()
+    assert {event.zone for event in await box.everything()} == {"other"}
