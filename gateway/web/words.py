@@ -50,6 +50,12 @@ _ROWS: Final = {
         "ei ohikulkijoita vielä",
         "nobody has passed yet",
     ),
+    "above_one": (
+        "over 100 %: er en teller død?",
+        "över 100 %: är en räknare död?",
+        "yli 100 %: onko laskuri mykkä?",
+        "above 100 %: is a counter dead?",
+    ),
     "too_little": (
         "for lite er observert",
         "för lite är observerat",

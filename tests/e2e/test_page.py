@@ -184,6 +184,16 @@ async def test_a_rate_and_its_band_have_as_many_digits(seen: Seen) -> None:
     await expect(shop).to_contain_text("23,0 % (20,0–26,5 %)", timeout=WAIT_MS)
 
 
+async def test_more_receipts_than_visitors_are_shown_and_said_to_be_strange(seen: Seen) -> None:
+    zones = list(seen.source.health.zones)
+    zones[1] = replace(zones[1], conversion=Ratio(1.5, 0.9, 2.5, "visitors/1", flags=("ratio_gt_1",)))
+    seen.source.change(zones=zones)
+    shop = seen.page.locator('[data-zone="shop-1"]')
+    await expect(shop).to_contain_text(
+        "150,0 % (90,0–250,0 %) over 100 %: er en teller død?", timeout=WAIT_MS
+    )
+
+
 async def test_short_windows_are_added_up_to_bars_that_can_be_seen(seen: Seen) -> None:
     day_ms = int(datetime.fromisoformat("2026-11-23T03:00:00Z").timestamp() * 1000)
     minutes = [

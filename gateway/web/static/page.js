@@ -41,9 +41,13 @@ function reason(why) {
 function ratio(figure, nobody = words.no_denominator) {
   const why = figure.why === "no_denominator" ? nobody : reason(figure.why);
   if (figure.value === null) return ["– ", make("span", { class: "why" }, why)];
-  if (figure.low === null) return [rate.format(figure.value)];
-  const low = decimal.format(100 * figure.low);
-  return [rate.format(figure.value), make("span", { class: "band" }, ` (${low}–${rate.format(figure.high)})`)];
+  const shown = [rate.format(figure.value)];
+  if (figure.low !== null) {
+    const low = decimal.format(100 * figure.low);
+    shown.push(make("span", { class: "band" }, ` (${low}–${rate.format(figure.high)})`));
+  }
+  if (figure.flags?.includes("ratio_gt_1")) shown.push(make("span", { class: "why" }, ` ${words.above_one}`));
+  return shown;
 }
 
 function share(value) {
