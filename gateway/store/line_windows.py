@@ -27,6 +27,10 @@ CURRENT = (
     f"SELECT revision, {COLUMNS} FROM line_windows WHERE line_id=? AND size_s=? AND start_ms=?"
     " ORDER BY revision DESC LIMIT 1"
 )
+NEXT = (
+    "SELECT start_ms, odd_before FROM line_windows WHERE line_id=? AND size_s=? AND start_ms>?"
+    " ORDER BY start_ms, revision DESC LIMIT 1"
+)
 INSERT = f"INSERT INTO line_windows (size_s, start_ms, line_id, revision, {COLUMNS}) VALUES ({'?,' * 15}?)"
 SOIL = (
     "INSERT OR IGNORE INTO dirty (size_s, start_ms, line_id, first_mono_ms, since_mono_ms, why)"
@@ -105,8 +109,8 @@ class LineWindows:
             return ""
         self.con.execute(INSERT, (size_s, start_ms, line_id, old.revision + 1, *new.row()))
         self.summary.line_windows += 1
-        if (old.odd_before + old.passes - new.odd_before - new.passes) % 2:
-            self._soil_next(line_id, size_s, start_ms, why)
+        if old.odd_before or old.passes or new.odd_before or new.passes:
+            self._turn_next(line_id, size_s, start_ms, (new.odd_before + new.passes) % 2, why)
         return TILL if old.revision and old.crossed() == new.crossed() else why
 
     def close(self, line_id: int, size_s: int, edge_ms: int) -> None:
@@ -135,9 +139,9 @@ class LineWindows:
         window.watched_ms = self.watched(line_id, [(start_ms, start_ms + size_s * 1000)])
         return window
 
-    def _soil_next(self, line_id: int, size_s: int, start_ms: int, why: str) -> None:
-        """An odd change turns the halves of the next window: restate that one too."""
-        after = self.memory.next_start(size_s, start_ms)
-        if after is not None and after < self.memory.through.get((line_id, size_s), 0):
+    def _turn_next(self, line_id: int, size_s: int, start_ms: int, odd: int, why: str) -> None:
+        """Halves are of all passes so far: where the pairs of the next window turn, restate it too."""
+        row = self.con.execute(NEXT, (line_id, size_s, start_ms)).fetchone()
+        if row is not None and row[1] != odd:
             settled = self.now.mono_ms - PATIENCE_MS
-            self.con.execute(SOIL, (size_s, after, line_id, settled, settled, "" if why == LATE else why))
+            self.con.execute(SOIL, (size_s, row[0], line_id, settled, settled, "" if why == LATE else why))

@@ -302,12 +302,6 @@ class Memory:
                 for start in starts(low, high, grid.size_s):
                     yield grid.size_s, start
 
-    def next_start(self, size_s: int, start_ms: int) -> int | None:
-        """The window after one; between them may lie a time that had another size."""
-        after = start_ms + size_s * 1000
-        kept = (grid for grid in self.grids if grid.size_s == size_s and after < grid.to_ms)
-        return min((max(after, grid.from_ms) for grid in kept), default=None)
-
     def longest_short_ms(self) -> int:
         """How far before a window a reading of at most an hour can begin."""
         return max((line.longest_ms for line in self.by_id.values()), default=1)

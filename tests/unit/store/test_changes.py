@@ -291,3 +291,27 @@ async def test_what_was_configured_before_the_time_was_known_is_not_put_back(mak
     box.at(T0 + 20 * MINUTE)
     await box.close()
     assert {event.zone for event in await box.everything()} == {"other"}
+
+
+async def test_pairs_told_late_and_worked_in_bit_by_bit_turn_all_that_follow(make_box: MakeBox) -> None:
+    """Windows of before the box was there are made while those after them are closed."""
+    box = await make_box(rules=[DOOR])
+    start = T0 - 105 * MINUTE
+    box.at(T0 + 40 * MINUTE)
+    await box.take_in(Crossings("door", "main", start, T0 - 15 * MINUTE, passes=66))
+    await box.take_in(Crossings("door", "main", T0, T0 + MINUTE, passes=1))
+    await box.take_in(Crossings("door", "main", T0 + 15 * MINUTE, T0 + 16 * MINUTE, passes=1))
+    box.at(T0 + 7 * HOUR)
+    await box.close(3)
+    box.pass_ms(31_000)
+    await box.close(3)
+    reader = box.store.reader()
+    rows = reader.aggregates("shop", start, T0 + HOUR, 900)
+    reader.close_file()
+    assert [(row["ins"], row["outs"]) for row in rows if row["start_ms"] >= T0] == [
+        (0, 1),
+        (1, 0),
+        (0, 0),
+        (0, 0),
+    ]
+    assert (sum(row["ins"] for row in rows), sum(row["outs"] for row in rows)) == (34, 34)
