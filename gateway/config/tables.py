@@ -340,7 +340,10 @@ class UpstreamTable(Table):
     from_: Annotated[str, AfterValidator(_instant)] | None = Field(
         None,
         alias="from",
-        description="what a new one begins with (RFC 3339), earlier windows too; default: the next window",
+        description=(
+            "what a new one begins with (RFC 3339), earlier windows too; default: the next window, "
+            "in an empty buffer all"
+        ),
     )
 
     @property
