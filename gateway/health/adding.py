@@ -152,6 +152,9 @@ class DoorDays:
         gone = list(self._gone(zone, span, size_s, minutes))
         return {f"{role} {line}": Door(line, role, [*found, *gone]) for (line, role), found in cells.items()}
 
+    def tills_heard(self, zone: str, span: Span) -> bool:
+        return self._reader.tills_heard(zone, *span)
+
     def _gone(self, zone: str, span: Span, size_s: int, kept: Collection[int]) -> Iterator[Cell]:
         """The open windows of a span of which there is none; `kept`: starts of the others."""
         openings, size_ms = self._kept[zone].openings, size_s * 1000

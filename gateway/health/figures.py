@@ -36,7 +36,7 @@ class Sums:
     whom a receipt can be expected in each, () while no lag is known. `centre`: visitors of the zone around,
     None without one; `s_centre` of their calibration. `group`: persons who buy together. `taps`: (persons,
     with a bag). `has_doors`: somebody can come in there. `crossed`: (ins, outs) of each closed window;
-    `exit_ratio`: how much an exit counts.
+    `exit_ratio`: how much an exit counts. `tills_heard`: without a receipt, too, a till said something.
     """
 
     ins: float
@@ -59,6 +59,7 @@ class Sums:
     s_capture: float = 0.0
     crossed: Sequence[tuple[float, float]] = ()
     exit_ratio: float = 1.0
+    tills_heard: bool = True
 
 
 def figures(
@@ -103,7 +104,7 @@ def _of_receipts(now: Sums) -> Mapping[str, Ratio]:
         found["conversion_units"] = units
     if now.sales < FEW_SALES:
         found["conversion_shrunk"] = _shrunk(now)
-    return found
+    return {name: measures.told(ratio, now.tills_heard) for name, ratio in found.items()}
 
 
 def _shrunk(now: Sums) -> Ratio:

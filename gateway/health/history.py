@@ -82,6 +82,7 @@ def ratios(row: Mapping[str, Any], place: Place) -> tuple[measures.Ratio, measur
         conversion = measures.conversion(
             row["sales"], of.entries, staff=row["staff"], phi=phi, s_k=of.s_entries
         )
+        conversion = measures.told(conversion, row.get("tills_heard", True))
     if Role.ENTRANCE in roles and Role.PASSING in roles:
         capture = measures.capture_rate(of.entries, of.passersby, of.s_capture)
     least, complete = place.min_completeness, row["completeness"]

@@ -132,11 +132,11 @@ class Sum:
         self.roles |= day.roles
         self.lacking += day.lacking
 
-    def base(self) -> Base:
+    def base(self, *, tills_heard: bool = True) -> Base:
         """What rates are made of."""
         of = rate_basis(self.sums["ins"], self.sums["passersby"], self.together.result())
         counts = (self.sums["staff"], self.sums["sales"], self.sums["amount_minor"])
-        return Base(of.entries, of.passersby, *counts, of.s_entries, of.s_capture, self.phi)
+        return Base(of.entries, of.passersby, *counts, of.s_entries, of.s_capture, self.phi, tills_heard)
 
     @property
     def phi(self) -> float:
@@ -167,6 +167,8 @@ class Days(Protocol):
     def doors(self, zone: str, span: Span) -> Doors: ...
 
     def usual(self, zone: str, day: date) -> Usual | None: ...
+
+    def tills_heard(self, zone: str, span: Span) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +237,14 @@ class Report:
         low_ms, high_ms = self.bounds(where.first, where.last)
         asked = self.span[0] <= low_ms and high_ms <= self.span[1]
         complete, calibrated = one.complete, one.together.result()
+        heard = self._tills_heard(one, (low_ms, high_ms))
         known = {"completeness": complete, "calibrated": calibrated, "phi": one.phi, "roles": one.roles}
-        sums = {"zone": one.zone, **known, **one.sums}
+        sums = {"zone": one.zone, "tills_heard": heard, **known, **one.sums}
         conversion, capture = history.ratios(sums, self.place)
         around = None if centre is None else Centre(centre.base(), centre.complete)
         group = self.place.groups.get(one.zone)
-        others = rates(one.base(), one.roles, complete, around, self.place.min_completeness, group)
+        base = one.base(tills_heard=heard)
+        others = rates(base, one.roles, complete, around, self.place.min_completeness, group)
         return {
             "site": self.place.site,
             "zone": one.zone,
@@ -264,6 +268,11 @@ class Report:
             "capture_rate": capture.to_json(),
             **{name: ratio.to_json() for name, ratio in others.items()},
         }
+
+    def _tills_heard(self, one: Sum, span: Span) -> bool:
+        """Of the whole stretch, however little of it is asked for: many tills say nothing for hours."""
+        told = any(one.sums[name] for name in ("sales", "returns", "amount_minor"))
+        return told or Role.TILL not in one.roles or self.days.tills_heard(one.zone, span)
 
     def _dwell(self, parts: Mapping[date, Sum], closed_ms: int) -> Ratio:
         """Minutes per visit over those days of which it is known, each weighing by its visits."""

@@ -88,7 +88,7 @@ def _zone(
     if live.has_doors and live.has_tills:
         phi = live.learnt.phi_day
         rate = measures.conversion(live.sales, of.entries, staff=live.staff, phi=phi, s_k=of.s_entries)
-        conversion = measures.gate(rate, live.completeness, least)
+        conversion = measures.gate(measures.told(rate, live.tills_heard), live.completeness, least)
     if live.has_doors and live.has_passing:
         rate = measures.capture_rate(of.entries, of.passersby, of.s_capture)
         capture = measures.gate(rate, live.completeness, least)
@@ -113,6 +113,7 @@ def _zone(
         s_capture=of.s_capture,
         crossed=live.crossed,
         exit_ratio=live.exit_ratio,
+        tills_heard=live.tills_heard,
     )
     return ZoneHealth(
         **{name: getattr(live, name) for name in SAME},

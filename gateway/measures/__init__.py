@@ -35,6 +35,7 @@ from gateway.measures.ratios import (
     Ratio,
     flagged,
     gate,
+    told,
     unknown,
 )
 
@@ -66,6 +67,7 @@ __all__ = [
     "occupancy",
     "occupancy_live",
     "occupancy_raw",
+    "told",
     "unknown",
     "wilson",
 ]

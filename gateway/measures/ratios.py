@@ -128,6 +128,11 @@ def flagged(ratio: Ratio, *flags: str) -> Ratio:
     return replace(ratio, flags=tuple(dict.fromkeys((*ratio.flags, *flags))))
 
 
+def told(ratio: Ratio, heard: bool) -> Ratio:
+    """A ratio of receipts, or unknown when no till said anything: receipts nobody told of are not none."""
+    return ratio if heard or ratio.value is None else unknown(INCOMPLETE)
+
+
 def gate(ratio: Ratio, complete: float | None, min_completeness: float) -> Ratio:
     """The ratio, or unknown when too little was watched (or nobody can say how much was).
 

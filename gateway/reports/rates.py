@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from gateway.measures import PHI_START, conversion_crude, gate, mall_share, unknown
+from gateway.measures import PHI_START, conversion_crude, gate, mall_share, told, unknown
 from gateway.measures.capture import turn_in_rate
 from gateway.measures.converting import conversion_units
 from gateway.measures.money import average_transaction, sales_per_visitor
@@ -21,6 +21,7 @@ class Base:
     """Sums that rates are made of. `ins`: calibrated where they are, with the relative error `s_k`.
 
     `passersby` likewise, `s_capture` of both together. `phi`: how much more than by chance receipts scatter.
+    `tills_heard`: without a receipt, too, a till said something.
     """
 
     ins: float
@@ -31,6 +32,7 @@ class Base:
     s_k: float = 0.0
     s_capture: float = 0.0
     phi: float = PHI_START
+    tills_heard: bool = True
 
     @property
     def visitors(self) -> float:
@@ -67,6 +69,7 @@ def rates(
         found["spv"] = sales_per_visitor(base.amount_minor, base.sales, base.visitors, **noise)
         if group is not None:
             found["conversion_units"] = conversion_units(base.sales, base.visitors, group, **noise)
+        found = {name: told(one, base.tills_heard) for name, one in found.items()}
     if entrance and Role.PASSING in roles:
         found["turn_in_rate"] = turn_in_rate(base.ins, base.passersby, base.s_capture)
     if entrance and centre is not None:

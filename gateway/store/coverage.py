@@ -27,6 +27,19 @@ SPANS = (
     "SELECT start_ms, end_ms FROM coverage WHERE line_id=:line UNION ALL SELECT watch_start_ms, watch_end_ms"
     " FROM pulse WHERE line_id=:line AND watch_start_ms IS NOT NULL ORDER BY start_ms"
 )
+# Windows outlive spans. Readings are not searched: their key does not begin with a line.
+TILLS_HEARD = (
+    "WITH tills AS (SELECT DISTINCT json_extract(j.value, '$[0]') AS line_id FROM zone_aggregates a,"
+    " json_each(a.lines) j WHERE a.zone_id=(SELECT id FROM zones WHERE zone=:zone) AND a.size_s IN"
+    " (SELECT size_s FROM grids) AND a.start_ms>=:lo AND a.start_ms<:hi"
+    " AND json_extract(j.value, '$[3]')='till')"
+    " SELECT EXISTS (SELECT 1 FROM pulse WHERE line_id IN tills"
+    " AND (watch_start_ms<:hi AND watch_end_ms>:lo OR newest_ms>:lo AND newest_ms<=:hi))"
+    " OR EXISTS (SELECT 1 FROM coverage WHERE line_id IN tills AND start_ms<:hi AND end_ms>:lo)"
+    " OR EXISTS (SELECT 1 FROM line_windows WHERE line_id IN tills AND size_s IN (SELECT size_s FROM grids)"
+    " AND start_ms>=:lo AND start_ms<:hi AND (watched_ms>0 OR sales<>0 OR returns<>0 OR amount<>0))"
+)
+HEARD_SINCE = "SELECT line_id FROM pulse WHERE max(newest_ms, coalesce(watch_end_ms, 0))>?"
 DELTA_LINES = "SELECT id, since_ms FROM lines JOIN pulse ON line_id=id WHERE counter=? AND basis='delta'"
 FROZEN = "SELECT CAST(value AS INTEGER) FROM meta WHERE name='frozen_ms'"
 
@@ -63,6 +76,17 @@ def watched_ms(con: sqlite3.Connection, line_id: int, lo_ms: int, hi_ms: int) ->
     """Milliseconds of `[lo, hi)` in which the line was watched; what is in memory must be flushed."""
     row = con.execute(WATCHED, {"line": line_id, "lo": lo_ms, "hi": hi_ms}).fetchone()
     return int(row[0])
+
+
+def tills_heard(con: sqlite3.Connection, zone: str, lo_ms: int, hi_ms: int) -> bool:
+    """Whether a till that the zone had in `[lo, hi)` said anything then; that it sold nothing, too."""
+    (heard,) = con.execute(TILLS_HEARD, {"zone": zone, "lo": lo_ms, "hi": hi_ms}).fetchone()
+    return bool(heard)
+
+
+def heard_since(con: sqlite3.Connection, from_ms: int) -> set[int]:
+    """The lines of which anything is known from then on."""
+    return {line_id for (line_id,) in con.execute(HEARD_SINCE, (from_ms,))}
 
 
 def add_span(batch: Batch, line: Line, start_ms: int, end_ms: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from gateway.measures.calibrated import Calibrated, Together
 from gateway.model import Role, TimeQuality
 from gateway.store.calibrated import CalibratedSum
 from gateway.store.corrections import window_sums
+from gateway.store.coverage import heard_since
 from gateway.store.exits import ExitRatio, last_residual, one_step, whole
 from gateway.store.exits import learnt as learnt_exits
 from gateway.store.in_force import told, touching
@@ -69,6 +70,7 @@ class Today:
         (back_ms,) = con.execute("SELECT coalesce(max(longest_ms), 1) FROM pulse").fetchone()
         day_ms, _ = day_of(now_ms, plan.timezone, plan.day_start_min)
         sums: dict[int, Sums] = {}
+        heard = heard_since(con, day_ms)
         found = []
         for zone in memory.zones.values():
             if zone.active:
@@ -76,7 +78,7 @@ class Today:
                 span = (closed.through_ms, max(now_ms, closed.through_ms + 1))
                 if span[0] not in sums:  # zones that are closed equally far share a look at the readings
                     sums[span[0]] = window_sums(con, *span, closed.size_s, back_ms, memory.corrections)
-                found.append(_live(con, memory, zone, closed, span, sums[span[0]], day_ms))
+                found.append(_live(con, memory, zone, closed, span, sums[span[0]], day_ms, heard))
         return found
 
     def _of(self, con: sqlite3.Connection, zone: Zone, day_ms: int) -> Closed:
@@ -121,6 +123,7 @@ def _live(
     span: Span,
     sums: Sums,
     day_ms: int,
+    heard: Collection[int],
 ) -> ZoneLive:
     plan = memory.plan
     open_sum, calibrated = _open_sum(con, memory, zone, closed.size_s, span, sums)
@@ -156,6 +159,7 @@ def _live(
         has_doors=Role.ENTRANCE in roles,
         has_tills=Role.TILL in roles,
         has_passing=Role.PASSING in roles,
+        tills_heard=_tills_heard(zone, total, heard),
         exit_ratio=closed.ratio.r,
         residual=closed.residual,
         staff=total.staff,
@@ -165,6 +169,11 @@ def _live(
         learnt=closed.learnt,
         crossed=closed.crossed,
     )
+
+
+def _tills_heard(zone: Zone, total: ZoneSum, heard: Collection[int]) -> bool:
+    tills = {member.line_id for member in zone.versions[-1].members if member.role is Role.TILL}
+    return bool(total.sales or total.returns or total.amount) or not tills.isdisjoint(heard)
 
 
 def _total(rows: list[Any]) -> ZoneSum:

@@ -193,6 +193,7 @@ class ZoneLive:
     has_doors: bool
     has_tills: bool
     has_passing: bool
+    tills_heard: bool = True  # today: a receipt, or that there was none
     calibrated: Calibrated | None = None
     exit_ratio: float = 1.0
     residual: int | None = None

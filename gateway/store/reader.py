@@ -22,7 +22,7 @@ from gateway.store.alarms import alarms_between, breaks_between, doubted, open_a
 from gateway.store.batch import REPLACED
 from gateway.store.books import books
 from gateway.store.corrections import kept
-from gateway.store.coverage import gaps, watched_ms
+from gateway.store.coverage import gaps, tills_heard, watched_ms
 from gateway.store.day_sums import door_days, zone_days
 from gateway.store.events import KIND_THEN, AlarmFacts, roles
 from gateway.store.exits import ZoneDay, kept_days
@@ -140,6 +140,11 @@ class Reader:
             }
             found = con.execute("SELECT id FROM zones WHERE zone=?", (zone,)).fetchone()
             return [*zone_lines(con, refs, found[0], (from_ms, to_ms), size_s, as_of_ms)] if found else []
+
+    def tills_heard(self, zone: str, from_ms: int, to_ms: int) -> bool:
+        """Whether a till that the zone had in `[from, to)` said anything then."""
+        with self._reading() as con:
+            return tills_heard(con, zone, from_ms, to_ms)
 
     def readings(self, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
         """Stored readings that start in `[from, to)`; `key` 0 is a delta or a difference."""

@@ -163,14 +163,14 @@ async def test_what_was_not_watched_is_missing_by_its_open_time(shop: Shop) -> N
     """Off from Thursday noon to Friday noon, and again for a whole day that the box did not live to see."""
     await shop.open("2026-11-26T06:00+01:00")
     await shop.hours_of("2026-11-26T06:00+01:00", "2026-11-26T12:00+01:00", 1)
-    await shop.hours_of("2026-11-27T12:00+01:00", "2026-11-28T06:00+01:00", 1)
+    await shop.hours_of("2026-11-27T12:00+01:00", "2026-11-28T06:00+01:00", 1, sales=1)
     await shop.close("2026-11-28T09:30+01:00")
     thursday, friday = shop.rows("day", "2026-11-26", "2026-11-28")
     assert thursday["completeness"] == 0.125  # 2 of 16 open hours
     assert friday["completeness"] == 0.875  # 14 of 16
     assert (thursday["conversion"], friday["conversion"]["value"]) == (
         {"value": None, "why": "completeness"},
-        0.0,
+        1.0,
     )
     [week] = shop.rows("week", "2026-11-23", "2026-11-30")
     assert week["completeness"] == 0.2  # Monday to Wednesday there was no box: 16 of 80 open hours

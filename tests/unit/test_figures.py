@@ -131,3 +131,13 @@ def test_no_figure_leaves_its_range_unflagged(ins: int, sales: int, closed: list
         assert 0 <= ratio.value <= 1 or RATIO_GT_1 in ratio.flags, name
         if ratio.low is not None and ratio.high is not None:
             assert ratio.low <= ratio.value <= ratio.high, name
+
+
+def test_receipts_that_nobody_told_of_are_not_none() -> None:
+    quiet = replace(DAY, sales=0, amount_minor=0, group=1.5, passersby=300.0, tills_heard=False)
+    found = figures(quiet, 1.0, 0.8)
+    for name in ("conversion_crude", "conversion_lagged", "conversion_shrunk", "conversion_units", "spv"):
+        assert (name, found[name].why) == (name, INCOMPLETE)
+    assert (found["atv"].why, found["turn_in_rate"].value is None) == (NO_DENOMINATOR, False)
+    nobody = figures(replace(quiet, ins=0, visitors=0), 1.0, 0.8)
+    assert nobody["conversion_crude"].why == NO_DENOMINATOR, "a closed day is not a dead till"

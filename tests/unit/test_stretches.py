@@ -60,6 +60,9 @@ class Buffer:
         span = bounds(day, day)
         return usual(self.doors(zone, span), open_of(zone, *span))
 
+    def tills_heard(self, zone: str, span: Span) -> bool:
+        return True
+
     def report(self, by: str, rows: list[Row] | None = None) -> list[Row]:
         return list(self.asked(by).rows(rows or self.rows))
 
