@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 PLACES = (Path(sys.prefix) / "bin", Path("/usr/sbin"), Path("/usr/local/sbin"))
 STOP_S = 20.0
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def free_port() -> int:
@@ -45,7 +49,7 @@ class Processes:
             self.stop(name)
 
     def start(self, name: str, command: Sequence[str]) -> None:
-        with (self.folder / f"{name}.log").open("ab") as log:
+        with (self.folder / f"{name}.log").open("ab") as log, _undisturbed():
             self.running[name] = subprocess.Popen(  # noqa: S603  # our own commands, no shell
                 list(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -77,6 +81,25 @@ class Processes:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"nobody listens on port {port} after {patience_s:g} s")
             time.sleep(0.05)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Signals wait: one between the start of a child and the note of it would leave the child alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[signal.Signals] = []
+    before = {
+        one: signal.signal(one, lambda number, _: waiting.append(signal.Signals(number))) for one in STOPPING
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in waiting:
+            signal.raise_signal(number)
 
 
 def start_broker(processes: Processes, port: int, wanted: str | None = None) -> str:
