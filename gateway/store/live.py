@@ -76,7 +76,7 @@ class Today:
                 span = (closed.through_ms, max(now_ms, closed.through_ms + 1))
                 if span[0] not in sums:  # zones that are closed equally far share a look at the readings
                     sums[span[0]] = window_sums(con, *span, closed.size_s, back_ms, memory.corrections)
-                found.append(_live(con, memory, zone, closed, span, sums[span[0]], day_ms))
+                found.append(_live(con, memory, zone, closed, span, sums[span[0]], day_ms, back_ms))
         return found
 
     def _of(self, con: sqlite3.Connection, zone: Zone, day_ms: int) -> Closed:
@@ -121,9 +121,10 @@ def _live(
     span: Span,
     sums: Sums,
     day_ms: int,
+    back_ms: int,
 ) -> ZoneLive:
     plan = memory.plan
-    open_sum, calibrated = _open_sum(con, memory, zone, closed.size_s, span, sums)
+    open_sum, calibrated = _open_sum(con, memory, zone, closed.size_s, span, sums, back_ms)
     total = copy(closed.total)
     total.merge(open_sum)
     together = copy(closed.together)
@@ -203,7 +204,7 @@ def _together(rows: list[Any]) -> Together:
 
 
 def _open_sum(
-    con: sqlite3.Connection, memory: Memory, zone: Zone, size_s: int, span: tuple[int, int], sums: Sums
+    con: sqlite3.Connection, memory: Memory, zone: Zone, size_s: int, span: Span, sums: Sums, back_ms: int
 ) -> tuple[ZoneSum, Calibrated | None]:
     """What is counted but not yet closed, and the same calibrated."""
     from_ms = span[0]
@@ -212,10 +213,25 @@ def _open_sum(
         row = sums.get(member.line_id)
         if row is None:
             continue
-        window = _as_window(row, parity_before(con, member.line_id, size_s, from_ms))
+        odd = _odd_before(con, memory, member.line_id, size_s, from_ms, back_ms) if row[2] else 0
+        window = _as_window(row, odd)
         total.add(member, window)
         calibrated.add(member, window, told(memory.corrections, member.line_id, *span))
     return total, calibrated.result()
+
+
+def _odd_before(
+    con: sqlite3.Connection, memory: Memory, line_id: int, size_s: int, start_ms: int, back_ms: int
+) -> int:
+    """Of all passes before an instant, also of windows that the line has yet to close: yesterday's last."""
+    odd = parity_before(con, line_id, size_s, start_ms)
+    through_ms = memory.through.get((line_id, size_s), start_ms)
+    for grid in memory.grids:
+        low_ms, high_ms = max(through_ms, grid.from_ms), min(start_ms, grid.to_ms)
+        if grid.size_s == size_s and low_ms < high_ms:
+            sums = window_sums(con, low_ms, high_ms, size_s, back_ms, memory.corrections)
+            odd += sums[line_id][2] if line_id in sums else 0
+    return odd % 2
 
 
 def _as_window(row: tuple[int, ...], odd: int) -> LineWindow:

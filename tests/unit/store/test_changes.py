@@ -315,3 +315,16 @@ async def test_pairs_told_late_and_worked_in_bit_by_bit_turn_all_that_follow(mak
         (0, 0),
     ]
     assert (sum(row["ins"] for row in rows), sum(row["outs"] for row in rows)) == (34, 34)
+
+
+async def test_live_pairs_begin_with_those_of_windows_that_are_not_yet_closed(make_box: MakeBox) -> None:
+    """The first pass of a day was shown as an exit until yesterday was closed, then as an entrance."""
+    box = await make_box(grid=Grid(size_s=900, allowed_lateness_s=3600))
+    midnight = T0 // DAY * DAY + DAY
+    box.at(midnight + 5 * MINUTE)
+    for start in (midnight - 5 * MINUTE, midnight):
+        await box.take_in(Crossings("door", "main", start, start + MINUTE, passes=1))
+    reader = box.store.reader()
+    [zone] = reader.live(box.wall)
+    reader.close_file()
+    assert (zone.ins, zone.outs) == (1, 0)
