@@ -328,3 +328,21 @@ async def test_live_pairs_begin_with_those_of_windows_that_are_not_yet_closed(ma
     [zone] = reader.live(box.wall)
     reader.close_file()
     assert (zone.ins, zone.outs) == (1, 0)
+
+
+async def test_a_removed_zone_is_sent_to_its_end_when_a_window_size_is_taken_back(make_box: MakeBox) -> None:
+    """It counts until the edge of the hour that was waited for; head office must have those windows too."""
+    box = await make_box()
+    box.zones = [ZONE, replace(ZONE, id="annex")]
+    box.grid = Grid(size_s=3600)
+    await box.configure()
+    box.at(T0 + 5 * MINUTE)
+    box.zones = [ZONE]
+    await box.configure()
+    box.grid = Grid(size_s=900)
+    await box.configure()
+    box.at(T0 + 50 * MINUTE)
+    await box.delta(T0 + 40 * MINUTE, T0 + 41 * MINUTE, 7)
+    await box.drain()
+    assert box.delivered(zone="annex") == box.delivered() == 7
+    box.balanced()
