@@ -346,3 +346,20 @@ async def test_a_removed_zone_is_sent_to_its_end_when_a_window_size_is_taken_bac
     await box.drain()
     assert box.delivered(zone="annex") == box.delivered() == 7
     box.balanced()
+
+
+async def test_a_zone_that_comes_and_goes_before_it_begins_has_no_windows(make_box: MakeBox) -> None:
+    box = await make_box()
+    annex = replace(ZONE, id="annex")
+    for zones in ([ZONE, annex], [ZONE]):
+        box.zones = zones
+        await box.configure()
+    box.pass_ms(2 * HOUR)
+    await box.close()
+    kept = "SELECT count(*) FROM zone_aggregates JOIN zones ON id=zone_id WHERE zone='annex'"
+    before = box.store._con.execute(kept).fetchone()
+    for zones in ([ZONE, annex], [ZONE]):
+        box.zones = zones
+        await box.configure()
+    await box.drain()
+    assert box.store._con.execute(kept).fetchone() == before
