@@ -222,7 +222,8 @@ class Configurer:
         self.con.execute("UPDATE subscriptions SET to_ms=NULL WHERE to_ms>?", (self._moment_ms,))
         running = set(self.con.execute(SUBSCRIBED + " WHERE to_ms IS NULL"))
         for key in running - wanted.keys():
-            self._end(key, self._ends_ms(key, wanted) if key[1] in active.values() else self._change_ms)
+            zone = self.memory.zones[key[1]]
+            self._end(key, self._ends_ms(key, wanted) if zone.active else zone.versions[-1].from_ms)
         before = set(self.con.execute(SUBSCRIBED))
         closed_before = self._closed_before
         for key in wanted.keys() - running:

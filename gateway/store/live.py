@@ -54,6 +54,15 @@ class Closed:
     learnt: Learnt
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What all zones share. `back_ms`: of the longest reading; `heard`: lines, since the day began."""
+
+    day_ms: int
+    back_ms: int
+    heard: Collection[int]
+
+
 class Today:
     """Everybody's day, of one state of the closed windows: they are read once, what is open each time."""
 
@@ -69,8 +78,8 @@ class Today:
         now_ms = max(now_ms, trusted_ms, *map(memory.closed_through, memory.zones))
         (back_ms,) = con.execute("SELECT coalesce(max(longest_ms), 1) FROM pulse").fetchone()
         day_ms, _ = day_of(now_ms, plan.timezone, plan.day_start_min)
+        look = Look(day_ms, back_ms, heard_since(con, day_ms))
         sums: dict[int, Sums] = {}
-        heard = heard_since(con, day_ms)
         found = []
         for zone in memory.zones.values():
             if zone.active:
@@ -78,7 +87,7 @@ class Today:
                 span = (closed.through_ms, max(now_ms, closed.through_ms + 1))
                 if span[0] not in sums:  # zones that are closed equally far share a look at the readings
                     sums[span[0]] = window_sums(con, *span, closed.size_s, back_ms, memory.corrections)
-                found.append(_live(con, memory, zone, closed, span, sums[span[0]], day_ms, heard))
+                found.append(_live(con, memory, zone, closed, span, sums[span[0]], look))
         return found
 
     def _of(self, con: sqlite3.Connection, zone: Zone, day_ms: int) -> Closed:
@@ -122,11 +131,10 @@ def _live(
     closed: Closed,
     span: Span,
     sums: Sums,
-    day_ms: int,
-    heard: Collection[int],
+    look: Look,
 ) -> ZoneLive:
     plan = memory.plan
-    open_sum, calibrated = _open_sum(con, memory, zone, closed.size_s, span, sums)
+    open_sum, calibrated = _open_sum(con, memory, zone, closed.size_s, span, sums, look.back_ms)
     total = copy(closed.total)
     total.merge(open_sum)
     together = copy(closed.together)
@@ -138,8 +146,8 @@ def _live(
         name=zone.name,
         kind=zone.kind,
         parent=zone.parent,
-        business_date=business_date(day_ms, plan.timezone, plan.day_start_min).isoformat(),
-        day_start_ms=day_ms,
+        business_date=business_date(look.day_ms, plan.timezone, plan.day_start_min).isoformat(),
+        day_start_ms=look.day_ms,
         closed_through_ms=closed.through_ms,
         ins=total.ins,
         outs=total.outs,
@@ -159,7 +167,7 @@ def _live(
         has_doors=Role.ENTRANCE in roles,
         has_tills=Role.TILL in roles,
         has_passing=Role.PASSING in roles,
-        tills_heard=_tills_heard(zone, total, heard),
+        tills_heard=_tills_heard(zone, total, look.heard),
         exit_ratio=closed.ratio.r,
         residual=closed.residual,
         staff=total.staff,
@@ -212,7 +220,7 @@ def _together(rows: list[Any]) -> Together:
 
 
 def _open_sum(
-    con: sqlite3.Connection, memory: Memory, zone: Zone, size_s: int, span: tuple[int, int], sums: Sums
+    con: sqlite3.Connection, memory: Memory, zone: Zone, size_s: int, span: Span, sums: Sums, back_ms: int
 ) -> tuple[ZoneSum, Calibrated | None]:
     """What is counted but not yet closed, and the same calibrated."""
     from_ms = span[0]
@@ -221,10 +229,25 @@ def _open_sum(
         row = sums.get(member.line_id)
         if row is None:
             continue
-        window = _as_window(row, parity_before(con, member.line_id, size_s, from_ms))
+        odd = _odd_before(con, memory, member.line_id, size_s, from_ms, back_ms) if row[2] else 0
+        window = _as_window(row, odd)
         total.add(member, window)
         calibrated.add(member, window, told(memory.corrections, member.line_id, *span))
     return total, calibrated.result()
+
+
+def _odd_before(
+    con: sqlite3.Connection, memory: Memory, line_id: int, size_s: int, start_ms: int, back_ms: int
+) -> int:
+    """Of all passes before an instant, also of windows that the line has yet to close: yesterday's last."""
+    odd = parity_before(con, line_id, size_s, start_ms)
+    through_ms = memory.through.get((line_id, size_s), start_ms)
+    for grid in memory.grids:
+        low_ms, high_ms = max(through_ms, grid.from_ms), min(start_ms, grid.to_ms)
+        if grid.size_s == size_s and low_ms < high_ms:
+            sums = window_sums(con, low_ms, high_ms, size_s, back_ms, memory.corrections)
+            odd += sums[line_id][2] if line_id in sums else 0
+    return odd % 2
 
 
 def _as_window(row: tuple[int, ...], odd: int) -> LineWindow:

@@ -113,7 +113,8 @@ class Zone:
         """The first moment from `start_ms` on at which the zone is configured; None: no more."""
         if not self.at(start_ms).gone:
             return start_ms
-        return next((one.from_ms for one in self.versions if one.from_ms > start_ms and not one.gone), None)
+        later = sorted(one.from_ms for one in self.versions if one.from_ms > start_ms)
+        return next((from_ms for from_ms in later if not self.at(from_ms).gone), None)
 
 
 def stored_plan(con: sqlite3.Connection) -> Grid:

@@ -315,3 +315,51 @@ async def test_pairs_told_late_and_worked_in_bit_by_bit_turn_all_that_follow(mak
         (0, 0),
     ]
     assert (sum(row["ins"] for row in rows), sum(row["outs"] for row in rows)) == (34, 34)
+
+
+async def test_live_pairs_begin_with_those_of_windows_that_are_not_yet_closed(make_box: MakeBox) -> None:
+    """The first pass of a day was shown as an exit until yesterday was closed, then as an entrance."""
+    box = await make_box(grid=Grid(size_s=900, allowed_lateness_s=3600))
+    midnight = T0 // DAY * DAY + DAY
+    box.at(midnight + 5 * MINUTE)
+    for start in (midnight - 5 * MINUTE, midnight):
+        await box.take_in(Crossings("door", "main", start, start + MINUTE, passes=1))
+    reader = box.store.reader()
+    [zone] = reader.live(box.wall)
+    reader.close_file()
+    assert (zone.ins, zone.outs) == (1, 0)
+
+
+async def test_a_removed_zone_is_sent_to_its_end_when_a_window_size_is_taken_back(make_box: MakeBox) -> None:
+    """It counts until the edge of the hour that was waited for; head office must have those windows too."""
+    box = await make_box()
+    box.zones = [ZONE, replace(ZONE, id="annex")]
+    box.grid = Grid(size_s=3600)
+    await box.configure()
+    box.at(T0 + 5 * MINUTE)
+    box.zones = [ZONE]
+    await box.configure()
+    box.grid = Grid(size_s=900)
+    await box.configure()
+    box.at(T0 + 50 * MINUTE)
+    await box.delta(T0 + 40 * MINUTE, T0 + 41 * MINUTE, 7)
+    await box.drain()
+    assert box.delivered(zone="annex") == box.delivered() == 7
+    box.balanced()
+
+
+async def test_a_zone_that_comes_and_goes_before_it_begins_has_no_windows(make_box: MakeBox) -> None:
+    box = await make_box()
+    annex = replace(ZONE, id="annex")
+    for zones in ([ZONE, annex], [ZONE]):
+        box.zones = zones
+        await box.configure()
+    box.pass_ms(2 * HOUR)
+    await box.close()
+    kept = "SELECT count(*) FROM zone_aggregates JOIN zones ON id=zone_id WHERE zone='annex'"
+    before = box.store._con.execute(kept).fetchone()
+    for zones in ([ZONE, annex], [ZONE]):
+        box.zones = zones
+        await box.configure()
+    await box.drain()
+    assert box.store._con.execute(kept).fetchone() == before
