@@ -66,7 +66,8 @@ def dwell_windows_so_far(ins: Sequence[float], outs: Sequence[float], size_s: in
     weight = min(r, came / left) if left else r
     in_sum_s, out_sum_s = (size_s * sum(at * count for at, count in enumerate(side)) for side in (ins, outs))
     now_s = size_s * (len(ins) - 0.5)  # windows are dated by their start, and people come in their middle
-    return _fine(dwell_so_far(came, in_sum_s, weight * left, weight * out_sum_s, now_s), size_s)
+    gone = min(weight * left, came)  # in fractions it may come out the least bit above
+    return _fine(dwell_so_far(came, in_sum_s, gone, weight * out_sum_s, now_s), size_s)
 
 
 def _fine(stay: Ratio, size_s: int) -> Ratio:

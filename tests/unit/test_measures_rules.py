@@ -351,6 +351,7 @@ def test_dwell_of_an_open_day_from_windows_counts_those_inside_until_now() -> No
     assert dwell.dwell_windows_so_far([], [], 900, 1.0) == measures.unknown("no_denominator")
     assert dwell.dwell_windows_so_far([9, 0], [0, 9], 900, 1.0) == measures.unknown("too_coarse")
     assert dwell.dwell_windows_so_far([9, 0, 0], [0, 0, 10], 900, 1.0).value == 30
+    assert dwell.dwell_windows_so_far([29, 0, 0], [0, 0, 35], 900, 1.0).value == 30  # the least bit above
 
 
 # --- quantiles (figures of the t and beta distributions: scipy 1.17.1)
