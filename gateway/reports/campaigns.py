@@ -130,9 +130,9 @@ def _of_conversion(
     now, before = (_rate(came, sold, some) for some in (between(span.first, last), base_days))
     shares = [None if first is None else _share(came, sold, first) for first in clean]
     usual = placebo_of_shares(shares)
-    if now[0] or before[0]:
+    if now[0] and before[0]:
         found = verdict_of_shares(conversion_difference(now, before, PHI_START), usual)
-    else:  # no receipt at all is a till that is dead or not there, and not a change of nothing
+    else:  # no receipt at all is a till that is dead or not there, and not a change to or from nothing
         found = verdict_of_shares(unknown(NO_DENOMINATOR), usual)
     return {
         **_told(found),

@@ -203,6 +203,16 @@ def test_a_till_that_was_never_heard_is_no_conversion_of_zero() -> None:
     assert (told["effect"], told["why"]) == ({"value": None, "why": "no_denominator"}, "no_denominator")
 
 
+@pytest.mark.parametrize("dead", ["before", "meanwhile"])
+def test_a_till_that_is_heard_in_one_of_the_two_times_is_no_change(dead: str) -> None:
+    days = {
+        day: Sum(1000, sales=0 if (day < MONDAY) is (dead == "before") else 200)
+        for day in between(MONDAY - 210 * DAY, MONDAY + 6 * DAY)
+    }
+    told = judged(Past({"shop": days}), entry(MONDAY, MONDAY + 6 * DAY, measure="conversion"))
+    assert (told["verdict"], told["why"]) == ("cannot tell", "no_denominator")
+
+
 def test_staff_does_not_convert_in_a_campaign_either() -> None:
     days = {day: Sum(1000, sales=180, staff=100) for day in between(MONDAY - 28 * DAY, MONDAY - DAY)}
     days |= {day: Sum(1100, sales=270, staff=200) for day in between(MONDAY, MONDAY + 6 * DAY)}
