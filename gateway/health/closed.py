@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from gateway.health.snapshot import Health
 
-BACK = 4  # windows; what is restated of before is history, not news
+BACK = 4  # windows at least; what is restated of before is history, not news
+LATE_MS = 7_200_000  # where counters report by the hour, windows close that late
 Key = tuple[Any, ...]
 
 
@@ -38,7 +39,7 @@ class NewlyClosed:
 
     async def _recent(self, health: Health) -> dict[Key, Mapping[str, Any]]:
         size_s = health.site.size_s
-        from_ms = health.at_ms - BACK * size_s * 1000
+        from_ms = health.at_ms - max(BACK * size_s * 1000, LATE_MS)
         found: dict[Key, Mapping[str, Any]] = {}
         for zone in health.zones:
             for row in await self._source.aggregates(zone.zone, from_ms, health.at_ms, size_s):

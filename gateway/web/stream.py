@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from gateway.errors import StoreError
 from gateway.health import Health, to_json
 from gateway.health.closed import NewlyClosed
 from gateway.web import access
@@ -51,7 +52,8 @@ class Streams:
         self._open += 1
         response = web.StreamResponse(headers=HEADERS)
         try:
-            with suppress(ConnectionError):  # whoever listened has left
+            # whoever listened has left, or asks again: nothing can be told while the buffer cannot be read
+            with suppress(ConnectionError, StoreError):
                 await response.prepare(request)
                 await response.write(RETRY)
                 await self._tell(response)

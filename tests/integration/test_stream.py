@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse, ClientSession, TCPConnector
 
+from gateway.errors import StoreError
+from gateway.health import Health
 from gateway.web import stream
 from gateway.web.routes import serving
 from tests.health_sample import FakeHealth
@@ -95,6 +97,18 @@ async def test_only_so_many_listen_and_those_who_leave_make_room(monkeypatch: py
         async with asyncio.timeout(20):
             while await status(session) != 200:  # who has left is noticed when something is to be told
                 source.close({"start": "2026-11-23T12:00:00Z", "revision": len(source.rows)})
+
+
+async def test_a_buffer_that_cannot_be_read_ends_the_stream_and_writes_nothing_strange_into_it() -> None:
+    async with served() as (source, session), session.get(PATH) as response:
+        await told(response)
+
+        async def sick() -> Health:
+            raise StoreError("the buffer cannot be read")
+
+        source.snapshot = sick  # type: ignore[method-assign]
+        async with asyncio.timeout(20):
+            assert b"HTTP" not in await response.content.read()
 
 
 async def test_a_daemon_that_stops_waits_for_no_listener() -> None:
