@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CHUNK_MS = 86_400_000  # a day at a time: memory stays flat however long the span
 REMEMBERED_DAYS = 512  # usual days of zones; several days are judged by the same
 MALL = "mall"
+IMPOSSIBLE = "spike_impossible"  # more persons than can pass
 FAR_MS = 1 << 62  # an alarm that has not ended
 Rows = Iterator[Mapping[str, Any]]
 
@@ -80,13 +81,14 @@ def added_up(config: Config, reader: Buffer, asked: Asked) -> Rows:
         days=DoorDays(config, reader, kept, asked),
         centres=centres,
         suspected=_suspected(zones, asked.undecided or {}),
+        impossible=_suspected(zones, undecided(reader, asked.span, IMPOSSIBLE)),
         shown=frozenset(asked.zones),
         lines=asked.lines,
     )
     return report.rows(windows(reader, read, asked.span, asked.size_s, asked.as_of_ms))
 
 
-def undecided(reader: Buffer, span: Span) -> dict[str, list[Span]]:
+def undecided(reader: Buffer, span: Span, kind: str | None = None) -> dict[str, list[Span]]:
     """When the counts of a line are no counts, in the report's time and in that of the days it is judged by.
 
     Who has corrected all of it, or believes the line, has decided.
@@ -99,7 +101,7 @@ def undecided(reader: Buffer, span: Span) -> dict[str, list[Span]]:
         decided = any(
             one.line == alarm.ref and one.start_ms <= alarm.since_ms and end_ms <= one.end_ms for one in told
         )
-        if not decided:
+        if not decided and kind in (None, alarm.kind):
             found.setdefault(alarm.ref, []).append((alarm.since_ms, end_ms))
     return found
 

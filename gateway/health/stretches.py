@@ -76,8 +76,11 @@ class Sum:
     roles: frozenset[str] = frozenset()
     lacking: list[Span] = field(default_factory=list)
     undecided: bool = False
+    doubted: int = 0  # persons counted while more came than can pass
 
-    def add(self, row: Mapping[str, Any], open_of: OpenMs, suspected: Spans = ()) -> None:
+    def add(
+        self, row: Mapping[str, Any], open_of: OpenMs, suspected: Spans = (), impossible: Spans = ()
+    ) -> None:
         """The next window, and the open time before it of which there is none."""
         start_ms, end_ms = row["start_ms"], row["start_ms"] + row["size_s"] * 1000
         self.miss(start_ms, open_of)
@@ -89,9 +92,10 @@ class Sum:
         self.roles |= row["roles"]
         self._step(row)
         if row["base_ms"] is not None:
-            fault = any(low < end_ms and start_ms < high for low, high in suspected)
+            fault = _touches((start_ms, end_ms), suspected)
             self._watch((start_ms, end_ms), row["base_ms"], 0 if fault else row["watched_ms"])
             self.undecided = self.undecided or fault
+            self.doubted += row["ins"] + row["passersby"] if _touches((start_ms, end_ms), impossible) else 0
         self.quality = max(self.quality, QUALITIES.index(row["time_quality"]))
         self.flags |= dict.fromkeys(row["flags"])
 
@@ -131,6 +135,7 @@ class Sum:
         self.scatter += day.scatter
         self.roles |= day.roles
         self.lacking += day.lacking
+        self.doubted += day.doubted
 
     def base(self, *, tills_heard: bool = True) -> Base:
         """What rates are made of."""
@@ -151,6 +156,11 @@ class Sum:
             return measures.unknown(INCOMPLETE)
         ins, outs = zip(*self.steps, strict=True)
         return dwell_windows(ins, outs, self.size_s)
+
+    @property
+    def believed(self) -> bool:
+        """Whether nearly all who were counted are believed to have come."""
+        return self.doubted <= (1 - WHOLE) * (self.sums["ins"] + self.sums["passersby"])
 
     @property
     def complete(self) -> float | None:
@@ -177,7 +187,8 @@ class Report:
 
     `through`: zone → until when its windows are closed, where known; what comes after is not yet missing.
     `centres`: zone → the mall around it. `suspected`: zone → when a fault of one of its lines is suspected
-    and nobody has decided. `shown`: these zones only; empty: all. `lines`: tell of each line, too.
+    and nobody has decided; `impossible`: of these, when more were told of than can pass. `shown`: these
+    zones only; empty: all. `lines`: tell of each line, too.
     """
 
     by: str
@@ -190,6 +201,7 @@ class Report:
     days: Days
     centres: Mapping[str, str] = field(default_factory=dict)
     suspected: Mapping[str, Spans] = field(default_factory=dict)
+    impossible: Mapping[str, Spans] = field(default_factory=dict)
     shown: Collection[str] = ()
     lines: bool = False
 
@@ -201,7 +213,9 @@ class Report:
             zone, day = row["zone"], date.fromisoformat(row["business_date"])
             if (day, zone) not in found:
                 found[day, zone] = self._begin(zone, row["kind"], day)
-            found[day, zone].add(row, self.open_of, self.suspected.get(zone, ()))
+            found[day, zone].add(
+                row, self.open_of, self.suspected.get(zone, ()), self.impossible.get(zone, ())
+            )
             through[zone] = max(through.get(zone, 0), found[day, zone].reached_ms)
         keys = {(stretch(self.by, day, self.weeks), zone): one.kind for (day, zone), one in found.items()}
         parts = {key: self._parts(*key, kind, found, through[key[1]]) for key, kind in keys.items()}
@@ -244,7 +258,8 @@ class Report:
         around = None if centre is None else Centre(centre.base(), centre.complete)
         group = self.place.groups.get(one.zone)
         base = one.base(tills_heard=heard)
-        others = rates(base, one.roles, complete, around, self.place.min_completeness, group)
+        found = {"conversion": conversion, "capture_rate": capture}
+        found |= rates(base, one.roles, complete, around, self.place.min_completeness, group)
         return {
             "site": self.place.site,
             "zone": one.zone,
@@ -264,9 +279,7 @@ class Report:
             "time_quality": QUALITIES[one.quality],
             "flags": [*one.flags],
             "calibration": calibrated and calibrated.to_json(),
-            "conversion": conversion.to_json(),
-            "capture_rate": capture.to_json(),
-            **{name: ratio.to_json() for name, ratio in others.items()},
+            **{name: _of_believed(ratio, one, name).to_json() for name, ratio in found.items()},
         }
 
     def _tills_heard(self, one: Sum, span: Span) -> bool:
@@ -322,3 +335,12 @@ def _added(parts: Mapping[date, Sum]) -> Sum:
     for part in parts.values():
         total.plus(part)
     return total
+
+
+def _touches(span: Span, others: Spans) -> bool:
+    return any(low < span[1] and span[0] < high for low, high in others)
+
+
+def _of_believed(ratio: Ratio, one: Sum, name: str) -> Ratio:
+    """A rate of persons of whom too many may never have come is unknown; receipts are not in doubt."""
+    return ratio if one.believed or name == "atv" or ratio.value is None else measures.unknown(UNDECIDED)

@@ -255,12 +255,12 @@ async def test_a_suspected_fault_counts_as_not_watched_and_nothing_is_imputed(ce
 class Doubted:
     """A buffer in which the north door was dead for an hour and twenty minutes of an afternoon."""
 
-    def __init__(self, reader: Reader, *corrections: Correction) -> None:
+    def __init__(
+        self, reader: Reader, *corrections: Correction, kind: str = "dead", ref: str = "north"
+    ) -> None:
         self._reader, self._corrections = reader, list(corrections)
         span = (ms("2026-11-26T14:00+01:00"), ms("2026-11-26T15:20+01:00"))
-        self._alarms = [
-            AlarmFacts(1, 1, "north", "main", "dead", "fault", *span, "power", "{}", "[]", span[1])
-        ]
+        self._alarms = [AlarmFacts(1, 1, ref, "main", kind, "fault", *span, "power", "{}", "[]", span[1])]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reader, name)
@@ -284,6 +284,20 @@ async def test_what_an_alarm_doubts_is_not_watched_until_somebody_says_what_cros
         doubted = Doubted(centre.reader, Correction("c", "north", **correction))
         [day] = added_up(centre.config, doubted, asked)
         assert (day["why"] == "undecided_fault") is not decided
+
+
+async def test_a_day_of_more_than_can_pass_has_no_rate_until_somebody_decides(centre: Centre) -> None:
+    """A dead door takes nobody in that day; one that tells of nine thousand makes a rate of nothing."""
+    await lived(centre)
+    thursday = (ms("2026-11-26T00:00+01:00"), ms("2026-11-27T00:00+01:00"))
+    for by in ("day", "week"):
+        asked = Asked(by, thursday, ("shop",))
+        rates = {}
+        for kind in ("dead", "spike_impossible"):
+            [row] = added_up(centre.config, Doubted(centre.reader, kind=kind, ref="south"), asked)
+            rates[kind] = row["conversion"]
+        assert rates["dead"]["value"] > 0
+        assert rates["spike_impossible"] == {"value": None, "why": "undecided_fault"}
 
 
 async def test_an_alarm_that_is_believed_doubts_no_longer(centre: Centre) -> None:
