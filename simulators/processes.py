@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -11,20 +12,25 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 PLACES = (Path(sys.prefix) / "bin", Path("/usr/sbin"), Path("/usr/local/sbin"))
 STOP_S = 20.0
+PORTS = (10_000, 32_000)
+DICE = random.SystemRandom()  # two that start at once must not throw alike
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below those that the system gives to whoever asks for any: nobody has it before our server does."""
+    while True:
+        port = DICE.randrange(*PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def program(name: str) -> str | None:

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from simulators.processes import free_port
+
 PLACES = (Path(sys.prefix) / "bin", Path("/usr/sbin"), Path("/usr/local/sbin"))
 
 
@@ -18,12 +20,6 @@ def find_program(name: str) -> str | None:
     return shutil.which(name) or next(
         (str(place / name) for place in PLACES if (place / name).exists()), None
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:

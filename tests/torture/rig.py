@@ -12,7 +12,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from queue import SimpleQueue
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from simulators.processes import free_port
 from tests import machine_time
 from tests.patience import SOON_S
 
@@ -80,12 +80,6 @@ driver = "http"
 replay_per_s = 5000
 options = {{ url = "http://127.0.0.1:{office}/events", timeout_s = 2 }}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def wait_until(true: Callable[[], bool], within_s: float, what: str) -> None:
