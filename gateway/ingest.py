@@ -29,6 +29,7 @@ BATCH_PARCELS = 4000  # bounds one transaction after a stall
 ROOM_READINGS = 20_000  # above this, links stop reading
 IMPATIENT_S = 0.05
 FULL_RETRY_S = 5.0
+WELL_MS = 3_600_000  # without damage: then the next is news
 SHOWN = 3  # names in one line of the log
 REFUSED = {"future": "of a time still to come", "ancient": "of a time that is no longer kept"}
 
@@ -72,6 +73,7 @@ class Ingest:
         self.commit_times = Histogram()
         self._foreign: set[str] = set()  # tills whose other currency was told
         self._refused: set[tuple[str, str]] = set()  # link and result that were told
+        self._damaged: dict[Source, int] = {}  # decoders whose damage was told: when the last of it came, ms
         self.listeners: set[Listener] = set()
         self.fault = ""  # why acknowledgements are withheld
 
@@ -110,9 +112,8 @@ class Ingest:
         self.strangers.note(source, resolved, Heard(link, stamp, payload, topic, peer))
         counts = self.telegrams[link]
         heard = self._note(resolved, counts, stamp)
-        if resolved.damaged:
-            why = ", ".join(sorted({str(item.reason) for item in resolved.damaged}))
-            self._tell_refused(link, "damaged", f"a telegram for {_some(source.counters)} is damaged: {why}")
+        if resolved.damaged or self._damaged:
+            self._tell_damaged(link, source, resolved, stamp.mono_ms)
         parcel = Parcel(link, stamp, resolved.bookings, heard, delivery, adopted=resolved.adopted)
         self._queue.append((parcel, done))
         self._readings += len(resolved.bookings) or 1
@@ -219,6 +220,21 @@ class Ingest:
         level = logging.DEBUG if (link, result) in self._refused else logging.WARNING
         self._refused.add((link, result))
         log.log(level, "link %s: %s", link, words)
+
+    def _tell_damaged(self, link: str, source: Source, resolved: Resolved, now_ms: int) -> None:
+        """Once for each decoder, and anew after it was well; the metrics count them all.
+
+        A sound telegram alone says little: one bad sensor among a decoder's many would be told without end.
+        """
+        last_ms = self._damaged.get(source)
+        if resolved.damaged:
+            why = ", ".join(sorted({str(item.reason) for item in resolved.damaged}))
+            level = logging.WARNING if last_ms is None else logging.DEBUG
+            log.log(level, "link %s: a telegram for %s is damaged: %s", link, _some(source.counters), why)
+            self._damaged[source] = now_ms
+        elif last_ms is not None and resolved.bookings and now_ms - last_ms >= WELL_MS:
+            log.info("link %s: telegrams for %s are sound again", link, _some(source.counters))
+            del self._damaged[source]
 
     def _tell_foreign(self, till: str, currency: str) -> None:
         """Once for each till."""

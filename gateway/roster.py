@@ -166,14 +166,16 @@ class Roster:
         name: str,
     ) -> None:
         booked = False
+        made_up = isinstance(item, Crossings) and item.unwatched
+        # neither a level nor zeros made up become the counter's line: a device's zone, or a place
+        # that it names but does not watch, would shut out the door beside it
+        adoptable = not made_up and not isinstance(item, Occupancy)
         for route in routes:
-            # a level never becomes the counter's line: a device's zone would shut out the door beside it
-            if route.adopts is not None and not isinstance(item, Occupancy) and (new := route.adopt(name)):
+            if route.adopts is not None and adoptable and (new := route.adopt(name)):
                 resolved.adopted.append(new)
-            line = route.lines.get(name)
+            line = route.lines.get(name) or (route.adopts if made_up else None)
             if line is not None:
                 reading = _oriented(item, line[1], route.epoch)
-                made_up = type(reading) is Crossings and reading.unwatched
                 told = resolved.unwatched if made_up else resolved.bookings
                 told.append(Booking(route.counter, line[0], reading))
                 booked = True

@@ -46,7 +46,7 @@ class _Count:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One log entry; `start_ms` is not told by older firmware."""
+    """One log entry; `start_ms` is None where older firmware does not tell it or it is absurd."""
 
     counter: str
     number: str
@@ -93,8 +93,10 @@ def _entry(log: Table, counter: str) -> _Entry:
     at_ms, start_ms = utc_ms(log.get("Timestamp")), None
     if log.get("StartTimestamp") is not None:
         start_ms = utc_ms(log["StartTimestamp"])
-        if not 0 < at_ms - start_ms <= LONGEST_MS:
+        if start_ms >= at_ms:
             raise Noise
+        if at_ms - start_ms > LONGEST_MS:
+            start_ms = None  # no interval to believe in, but the totals at its end are sound
     return _Entry(counter, name(log.get("LogEntryId")) or "-", start_ms, at_ms)
 
 

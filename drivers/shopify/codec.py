@@ -83,7 +83,9 @@ def _gives_back(transaction: Table) -> bool:
 
 def _wanted(source: str | None, place: str | None, sources: Collection[str]) -> bool:
     """What says nothing of its source is a till's where it names a location."""
-    return ANY_SOURCE in sources or source in sources or (source is None and place is not None)
+    if source is None and place is not None and "pos" in sources:
+        return True
+    return ANY_SOURCE in sources or source in sources
 
 
 def _event(

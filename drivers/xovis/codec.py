@@ -22,7 +22,9 @@ from gateway.model import (
     Status,
 )
 
-PERSON_LINES = frozenset({"XLT_LINE_IN_OUT_COUNT", "XLT_4X_LINE_IN_OUT_COUNT", "XLT_LINE_LATE_COUNT"})
+IN_OUT = frozenset({"XLT_LINE_IN_OUT_COUNT", "XLT_4X_LINE_IN_OUT_COUNT"})
+LATE = "XLT_LINE_LATE_COUNT"
+PERSON_LINES = IN_OUT | {LATE}
 ZONES = frozenset({"XLT_ZONE_OCCUPANCY_COUNT", "XLT_4X_ZONE_COUNT"})
 DIRECTIONS = {"LINE_CROSS_FORWARD": True, "LINE_CROSS_BACKWARD": False}
 GROUP_TRACKS = 2**31  # track ids of groups have the highest bit set
@@ -88,11 +90,16 @@ def _package(part: Table) -> str:
 def _logics(part: Table, size: int) -> Iterator[Item]:
     counter, package = device_id(part), _package(part)
     logics = tables(part.get("logics"))
-    twins = Counter(str(logic.get("name")) for logic in logics if _template(logic) in PERSON_LINES)
-    for number, logic in enumerate(logics):
-        template = _template(logic)
+    templates = [_template(logic) for logic in logics]
+    names = [str(logic.get("name")) for logic in logics]
+    prompt = Counter(one for one, template in zip(names, templates, strict=True) if template in IN_OUT)
+    late = Counter(one for one, template in zip(names, templates, strict=True) if template == LATE)
+    for number, (logic, template, called) in enumerate(zip(logics, templates, names, strict=True)):
         if template not in PERSON_LINES and template not in ZONES:
             yield Ignored("template that counts no persons over a line")
+            continue
+        if template == LATE and prompt[called]:
+            yield Ignored("late count beside the count of its line")  # the same persons once more
             continue
         try:
             line = name(logic.get("name")) or MAIN_LINE
@@ -100,7 +107,7 @@ def _logics(part: Table, size: int) -> Iterator[Item]:
         except Noise as noise:
             yield Damaged(noise.reason, size)
             continue
-        if template in PERSON_LINES and twins[str(logic.get("name"))] > 1:
+        if template in PERSON_LINES and (late if template == LATE else prompt)[called] > 1:
             line = f"{line} #{tag}"  # two lines under one name must never replace each other's records
         for index, record in enumerate(tables(logic.get("records"))):
             key = f"{package}/{tag}.{index}"
@@ -112,7 +119,9 @@ def _template(logic: Table) -> str:
     if logic.get("info") is not None:
         return str(logic["info"])
     counts = {
-        count.get("name") for record in tables(logic.get("records")) for count in tables(record.get("counts"))
+        str(count.get("name"))
+        for record in tables(logic.get("records"))
+        for count in tables(record.get("counts"))
     }
     return "XLT_LINE_IN_OUT_COUNT" if counts & {"fw", "bw"} else "XLT_ZONE_OCCUPANCY_COUNT"
 

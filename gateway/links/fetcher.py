@@ -112,7 +112,7 @@ class Fetcher:
         try:
             async with self._session.request(
                 fetch.method,
-                URL(self._settings.url.rstrip("/") + "/" + fetch.path.lstrip("/")),
+                URL(_below(self._settings.url, fetch.path)),
                 data=fetch.body,
                 headers=headers,
                 allow_redirects=False,
@@ -170,3 +170,8 @@ class Fetcher:
         """Simulated seconds are short, the peer on this machine is not faster for it."""
         simulation = self._clock.simulation
         return max(seconds, LOOPBACK_WAIT_S * simulation.speed if simulation else 0.0)
+
+
+def _below(url: str, path: str) -> URL:
+    """What is asked for below the link's address; a mere query, or nothing, asks the address as it is."""
+    return URL(url + path if path[:1] in ("", "?") else url.rstrip("/") + "/" + path.lstrip("/"))

@@ -84,6 +84,30 @@ async def test_bearer_is_read_anew(secret: str) -> None:
     assert heard == ["Bearer opensesame", "Bearer another"]
 
 
+@pytest.mark.parametrize(
+    ("below", "path", "asked"),
+    [
+        ("/counts.json", "", "/counts.json"),
+        ("/counts.json", "?day=1", "/counts.json?day=1"),
+        ("/api/", "", "/api/"),
+        ("/api/", "/counts", "/api/counts"),
+        ("/api", "counts", "/api/counts"),
+        ("", "", "/"),
+        ("", "?day=1", "/?day=1"),
+    ],
+)
+async def test_only_what_lies_below_the_address_gets_a_slash(below: str, path: str, asked: str) -> None:
+    heard = []
+
+    async def handler(request: web.Request) -> web.Response:
+        heard.append(request.path_qs)
+        return web.Response()
+
+    async with asking(handler, below) as one:
+        await one.ask(path)
+    assert heard == [asked]
+
+
 def md5(text: str) -> str:
     return hashlib.md5(text.encode()).hexdigest()
 

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+import pytest
+
 from gateway.clock import Clock
-from gateway.ingest import BATCH_READINGS, IMPATIENT_S, Ingest
-from gateway.model import Parcel
-from gateway.roster import Resolved, Roster
+from gateway.ingest import BATCH_READINGS, IMPATIENT_S, WELL_MS, Ingest
+from gateway.model import Booking, Crossings, Damaged, DamageReason, Parcel, Stamp
+from gateway.roster import Resolved, Roster, Source
 from gateway.store import Recorded
 from tests.virtual_time import run_virtually
 
@@ -104,3 +106,41 @@ def test_stopping_commits_what_may_still_wait() -> None:
     card = ingesting(poll, commit_interval_s=3600)
     assert [count for _, count in card.commits] == [1]
     assert card.commits[0][0] < 1
+
+
+class NoStrangers:
+    """Nobody is a stranger."""
+
+    def note(self, *_: object) -> None: ...
+
+
+SOURCE: Any = Source("lan", cast("Any", None), cast("Any", None), cast("Any", None), (), ("door",), ())
+
+
+class Hears:
+    """A roster that takes what it is handed for what it resolves to."""
+
+    def resolve(self, _source: object, items: Any, **_: object) -> Resolved:
+        damaged = [item for item in items if isinstance(item, Damaged)]
+        bookings = [Booking("door", "main", item) for item in items if isinstance(item, Crossings)]
+        return Resolved(damaged=damaged, bookings=bookings)
+
+
+def test_damage_is_told_once_and_anew_after_an_hour_without(caplog: pytest.LogCaptureFixture) -> None:
+    """Sound telegrams between damaged ones make no news: many sensors may share a decoder."""
+    caplog.set_level("INFO")
+    bad, good = Damaged(DamageReason.SANITY, 4), Crossings("d", "main", 0, 60_000, 1, 0)
+    quiet = WELL_MS + 60_000
+    told = [(bad, 0), (good, 1), (bad, 2), (good, 3), (good, quiet), (good, quiet + 1), (bad, quiet + 2)]
+
+    async def run() -> None:
+        ingest = Ingest(Card(), cast("Roster", Hears()), Clock("always"), 1.0, cast("Any", NoStrangers()))
+        for item, at_ms in told:
+            ingest.deliver("lan", SOURCE, [item], Stamp("boot", at_ms, at_ms))
+
+    run_virtually(run())
+    assert [(one.levelname, one.getMessage()) for one in caplog.records if one.name == "gateway.ingest"] == [
+        ("WARNING", "link lan: a telegram for door is damaged: sanity"),
+        ("INFO", "link lan: telegrams for door are sound again"),
+        ("WARNING", "link lan: a telegram for door is damaged: sanity"),
+    ]

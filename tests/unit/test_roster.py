@@ -218,6 +218,15 @@ def test_zeros_that_a_device_makes_up_are_named_and_not_booked(roster: Roster) -
     assert found.bookings == [Booking("turned", "main", crossing(line="L", ins=1, outs=3))]
 
 
+def test_zeros_that_a_device_makes_up_are_never_taken_for_the_only_line(roster: Roster) -> None:
+    made_up = replace(crossing(line="New zone", ins=0, outs=0), unwatched=True)
+    items = [made_up, crossing(line="Door")]
+    found = roster.resolve(source_of(roster, "south"), items, topic="x/south")
+    assert [one.line for one in found.adopted] == ["Door"]
+    assert found.unwatched == [Booking("south", "main", made_up)]
+    assert found.bookings == [Booking("south", "main", items[1])]
+
+
 def test_rules_of_lines_and_tills(roster: Roster) -> None:
     rules = {rule.ref: rule for rule in roster.rules}
     assert set(rules) == {

@@ -93,6 +93,7 @@ def test_which_sources_count_is_said_in_the_configuration() -> None:
 def test_what_names_a_location_and_no_source_is_a_tills() -> None:
     order = changed("shopify", "pos-order", source_name=None)
     assert decode("shopify", order) == decode("shopify", VECTORS["shopify", "pos-order"]["payload"])
+    assert sales(decode("shopify", order, sources=["web"])) == []
     paid = [{**VECTORS["shopify", "pos-refund"]["payload"]["transactions"][0], "source_name": None}]
     refund = changed("shopify", "pos-refund", transactions=paid)
     assert decode("shopify", refund) == decode("shopify", VECTORS["shopify", "pos-refund"]["payload"])

@@ -180,6 +180,28 @@ def test_two_lines_of_one_name_stay_apart() -> None:
     assert [item.line for item in decode(body) if isinstance(item, Crossings)] == ["Line 0 #2", "Line 0 #7"]
 
 
+@pytest.mark.parametrize("late_first", [False, True])
+def test_a_late_count_beside_its_line_leaves_the_line_its_name(late_first: bool) -> None:
+    body = logics()
+    found = body["logics_data"]["logics"]
+    found.insert(0 if late_first else 1, {**found[0], "id": 3, "info": "XLT_LINE_LATE_COUNT"})
+    assert [item for item in decode(body) if isinstance(item, Crossings)] == decode(logics())
+
+
+def test_two_late_counts_of_one_name_stay_apart() -> None:
+    body = logics(info="XLT_LINE_LATE_COUNT")
+    body["logics_data"]["logics"].append({**body["logics_data"]["logics"][0], "id": 7})
+    assert [item.line for item in decode(body) if isinstance(item, Crossings)] == ["Line 0 #2", "Line 0 #7"]
+
+
+@pytest.mark.parametrize("called", [[], {}, None, 7])
+def test_a_count_without_a_name_raises_nothing_where_the_template_is_left_out(called: object) -> None:
+    body = logics(info=None)
+    record_of(body)["counts"] = [{"name": called, "value": 1}]
+    (item,) = decode(body)
+    assert isinstance(item, Ignored)
+
+
 def test_a_bad_record_does_not_lose_its_sisters() -> None:
     body = logics()
     good, bad = record_of(body), json.loads(json.dumps(record_of(body)))
