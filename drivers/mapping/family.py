@@ -15,7 +15,15 @@ from drivers.mapping.outline import outline
 from drivers.mapping.paths import Folds, Scope
 from drivers.mapping.reading import basis_of, compile_reading, leading_basis
 from drivers.mapping.stream import Bodies
-from drivers.mapping.table import MappingKeys, read_table, resets_of
+from drivers.mapping.table import (
+    DELTAS,
+    RECEIPTS,
+    MappingKeys,
+    ReadingKeys,
+    TimeKeys,
+    read_table,
+    resets_of,
+)
 from gateway.driver import (
     Device,
     Family,
@@ -208,10 +216,35 @@ def _table(device: Device) -> MappingKeys:
 def problems(device: Device) -> list[str]:
     """Everything wrong with the device's mapping, each `key: sentence`."""
     try:
-        Mapped(_table(device), device.site)
+        table = _table(device)
+        Mapped(table, device.site)
     except ValueError as error:
         return str(error).splitlines()
-    return []
+    return list(_unfit_for(device.over, table))
+
+
+def _unfit_for(over: str, table: MappingKeys) -> Iterator[str]:
+    """What is right over other links."""
+    if over == "tcp" and table.format.csv and not table.format.csv.single:
+        yield (
+            f"format.csv.encoding: {table.format.csv.encoding!r} cannot be cut into rows over tcp;"
+            " have the device send utf-8 or a code page"
+        )
+    for number, keys in enumerate(table.reading):
+        if over in ("tcp", "pull") and "link" in keys.paths:
+            yield f'reading[{number}]: over {over} nothing is known of the "link"; give "=…", or leave it out'
+        if over == "pull" and _again(keys, table.time):
+            yield (
+                f"reading[{number}]: over pull this would be counted again at each poll;"
+                " give key (the device's own id of it), or start and end"
+            )
+
+
+def _again(keys: ReadingKeys, time: TimeKeys) -> bool:
+    """A count that says neither which it is nor what time it is for."""
+    if keys.key is not None or not keys.given((*DELTAS, *RECEIPTS)):
+        return False
+    return not keys.given(("start", "end", "at")) or basis_of(keys, time) is Basis.EVENT
 
 
 def open_mapping(device: Device) -> Mapped:

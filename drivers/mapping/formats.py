@@ -79,6 +79,11 @@ class CsvKeys(NumberKeys):
             raise ValueError(f"{value!r} is not an encoding (utf-8-sig, cp1252, iso-8859-1 …)") from None
         return "utf-8-sig" if codecs.lookup(value).name == "utf-8" else value
 
+    @property
+    def single(self) -> bool:
+        """Are the signs between cells and rows bytes of their own, at which a stream can be cut?"""
+        return '"\r\n'.encode(self.encoding).endswith(b'"\r\n')
+
 
 class FormatKeys(Keys):
     """One of them."""
@@ -113,18 +118,17 @@ class FormatKeys(Keys):
 class Table(list[Any]):
     """Rows by the names of their columns, and those that were torn."""
 
-    names: list[str]
-    damaged: list[Damaged]
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.damaged: list[Damaged] = []
 
 
 def parse_csv(keys: CsvKeys, payload: bytes, columns: Collection[str] = ()) -> Table:
     """Raises Noise: not in this encoding, or longer than MAX_ROWS."""
-    try:
-        text = payload.decode(keys.encoding).removeprefix(MARK)
-    except ValueError:
-        raise Noise(DamageReason.SYNTAX) from None
+    text = _text(keys, payload)
     table = Table()
-    table.names, table.damaged = keys.columns or [], []
+    table.names = keys.columns or []
     rows = _cells(text, keys.separator, table)
     if not table.names:
         table.names, rows = _headed(rows, columns)
@@ -137,6 +141,23 @@ def parse_csv(keys: CsvKeys, payload: bytes, columns: Collection[str] = ()) -> T
         if len(table) + len(table.damaged) > MAX_ROWS:
             raise Noise(DamageReason.LENGTH)
     return table
+
+
+def cells_of(keys: CsvKeys, row: bytes) -> list[str]:
+    """One row's cells, none of a broken one. Raises Noise: not in this encoding."""
+    return next(_cells(_text(keys, row), keys.separator, Table()), [])
+
+
+def header_of(keys: CsvKeys, row: bytes) -> list[str]:
+    """Raises Noise where the row names two columns alike."""
+    return _header(cells_of(keys, row))
+
+
+def _text(keys: CsvKeys, payload: bytes) -> str:
+    try:
+        return payload.decode(keys.encoding).removeprefix(MARK)
+    except ValueError:
+        raise Noise(DamageReason.SYNTAX) from None
 
 
 def _cells(text: str, separator: str, table: Table) -> Iterator[list[str]]:

@@ -12,8 +12,10 @@ from drivers.local import alone, both, zone_of
 from drivers.mapping.paths import Scope
 
 Clock = Callable[[Any, Scope, str], int | None]  # (value, scope, field) → ms; None: no time given
+SAME_DATE = "end by the start's date"  # the field of such an end
 
-
+DAY = timedelta(days=1)
+MIDNIGHT = re.compile(r"(?<![\d:+-])24(?=:00(?::00(?:[.,]0+)?)?(?![\d:.,]))")  # that ends a day
 STEPS_MS = ((1000, "STXcs"), (60_000, "MR"), (3_600_000, "HI"))  # what one tick is with one of these codes
 
 
@@ -40,7 +42,7 @@ def _rfc3339(place: tzinfo) -> Clock:
         try:
             moment = parse(value)
         except ValueError:
-            moment = parse_aware(value)
+            moment = _at_24(parse, value) or parse_aware(value)
         if moment.tzinfo is None:
             return resolve(moment, place, scope, field)
         return sane_ms((moment - EPOCH) // MILLISECOND)
@@ -51,13 +53,17 @@ def _rfc3339(place: tzinfo) -> Clock:
 def _strptime(notation: str, place: tzinfo, beyond: timedelta) -> Clock:
     """`beyond`: from the date that an end names to its last moment; by the calendar, days differ."""
 
+    def parse(text: str) -> datetime:
+        return datetime.strptime(text, notation)  # noqa: DTZ007 - zone follows
+
     def read(value: Any, scope: Scope, field: str) -> int | None:
         if value is None or value == "":
             return None
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise Noise
+        text = str(value).strip()[:MAX_NAME]
         try:
-            moment = datetime.strptime(str(value).strip()[:MAX_NAME], notation)  # noqa: DTZ007 - zone follows
+            moment = (_at_24(parse, text) if "24:00" in text else None) or parse(text)
             moment += beyond if field == "end" else timedelta()
         except (ValueError, OverflowError):
             raise Noise from None
@@ -66,8 +72,31 @@ def _strptime(notation: str, place: tzinfo, beyond: timedelta) -> Clock:
     return read
 
 
+def _at_24(parse: Callable[[str], datetime], text: str) -> datetime | None:
+    """What 24:00 means, which few parsers take."""
+    try:
+        begun, times = MIDNIGHT.subn("00", text)
+        return parse(begun) + DAY if times else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _told_by_date(end: datetime, place: tzinfo, begun: datetime) -> datetime:
+    """An end not after its start stands on the next day, unless clocks went back in between."""
+    if end <= begun and both(end, place)[1] <= both(begun, place)[0]:
+        return end + DAY
+    return end
+
+
 def resolve(naive: datetime, place: tzinfo, scope: Scope, field: str) -> int:
     """A local stamp. Autumn hour: of two equal stamps the second is the later; alone, as `local` says."""
+    if field == "start":
+        scope.begun = naive
+    elif field == SAME_DATE and scope.begun is not None:
+        try:
+            naive = _told_by_date(naive, place, scope.begun)
+        except OverflowError:
+            raise Noise from None
     early, late = both(naive, place)
     if late == early or scope.folds is None:
         return early

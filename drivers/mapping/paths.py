@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -40,6 +41,7 @@ class Scope:
     above: Any = None  # (row, above) of the row above, or None
     series: object = None  # whose local stamps these are
     folds: Folds | None = None
+    begun: datetime | None = None  # the local start of an interval
     early: dict[str, int] | None = None  # the earlier instants of doubled stamps
     late_ms: int = 0  # the later one of the last of them
     told: bool = False  # the body itself says which of the two is meant

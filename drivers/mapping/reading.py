@@ -11,9 +11,9 @@ from typing import Any
 from drivers.bodies import LONGEST_MS, Noise, Numerals, name, opaque, whole
 from drivers.mapping import paths
 from drivers.mapping.conditions import compile_where, fits
-from drivers.mapping.instants import Clock, began, clock, earlier, exclusive, unit_ms
+from drivers.mapping.instants import SAME_DATE, Clock, began, clock, earlier, exclusive, unit_ms
 from drivers.mapping.paths import Getter, Scope
-from drivers.mapping.table import DELTAS, RECEIPTS, TOTALS, ReadingKeys, TimeKeys, as_paths
+from drivers.mapping.table import DELTAS, RECEIPTS, TOTALS, Paths, ReadingKeys, TimeKeys, as_paths
 from drivers.money import currency_code, minor_digits, minor_units
 from gateway.driver import Site
 from gateway.model import (
@@ -187,6 +187,7 @@ def _span(keys: ReadingKeys, time: TimeKeys, read_time: Clock) -> Span:
     if basis_of(keys, time) is Basis.EVENT:
         return _instant_span(_get(keys.at), read_time)
     start, end = keys.start, keys.end
+    end_field = SAME_DATE if time.end == "exclusive" and _share_date(start, end) else "end"
     if start is None and end is None:  # one stamp and a span: `label` says which end it is
         start, end = (keys.at, None) if time.label == "start" else (None, keys.at)
     elif start is not None and end is None and time.label == "end":
@@ -195,7 +196,14 @@ def _span(keys: ReadingKeys, time: TimeKeys, read_time: Clock) -> Span:
         start, end = end, None
     unit = unit_ms(time.format) if time.end == "inclusive" else 0
     span_ms = None if time.span_s is None else round(time.span_s * 1000)
-    return partial(_interval, _get(start), _get(end), read_time, unit, span_ms, time.growing)
+    return partial(_interval, _get(start), _get(end), read_time, unit, span_ms, time.growing, end_field)
+
+
+def _share_date(start: Paths | None, end: Paths | None) -> bool:
+    """Is the end's time of day told with the date of the start?"""
+    if start is None or not isinstance(end, list):
+        return False
+    return any(path in as_paths(start) for path in end if not path.startswith("="))
 
 
 def _instant_span(get: Getter, read_time: Clock) -> Span:
@@ -213,11 +221,12 @@ def _interval(
     unit: int,
     span_ms: int | None,
     growing: bool,
+    end_field: str,
     scope: Scope,
 ) -> tuple[int | None, int | None]:
-    scope.early, scope.told = None, False
+    scope.early, scope.told, scope.begun = None, False, None
     start_ms = read_time(get_start(scope), scope, "start")
-    end_ms = read_time(get_end(scope), scope, "end")
+    end_ms = read_time(get_end(scope), scope, end_field)
     if start_ms is None and end_ms is None:
         return None, None
     if end_ms is not None and unit:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF8
 from typing import Protocol
 
 from drivers.bodies import Noise
-from drivers.mapping.formats import CsvKeys, FormatKeys, parse_csv
+from drivers.mapping.formats import CsvKeys, FormatKeys, cells_of, header_of
 from drivers.markup import Documents
 from drivers.objects import Objects
 from gateway.model import Damaged, DamageReason
@@ -46,13 +48,25 @@ class Bodies:
         self._cutter.reopened()
 
 
+def _cell(keys: CsvKeys) -> re.Pattern[bytes]:
+    """A cell and what ends it. A quotation mark inside a cell, as of inches, is a sign like any other."""
+    separator = re.escape(keys.separator.encode(keys.encoding, "backslashreplace").removeprefix(BOM_UTF8))
+    blanks = b"" if keys.separator == " " else b" *+"
+    quotation = rb'(?:"[^"]*+(?:""[^"]*+)*+(?:"|\Z))?+'
+    return re.compile(
+        rb"(?:\A%b)?+%b%b(?:(?!%b)[^\r\n])*+(%b|[\r\n])" % (BOM_UTF8, blanks, quotation, separator, separator)
+    )
+
+
 class Rows:
     """Each row with the header that it stands under, which is known by the columns that are asked for."""
 
     def __init__(self, keys: CsvKeys, columns: frozenset[str]) -> None:
         self._keys, self._columns = keys, columns
+        self._cell = _cell(keys)
         self._header = b""
         self._held = b""
+        self._at = 0  # where the cell begins that has no end yet
 
     @property
     def pending(self) -> int:
@@ -60,21 +74,22 @@ class Rows:
 
     def reopened(self) -> None:
         """The header stays: a device may send it only when it starts."""
-        self._held = b""
+        self._held, self._at = b"", 0
 
     def feed(self, data: bytes) -> list[bytes | Damaged]:
         found: list[bytes | Damaged] = []
-        row, *rows = (self._held + data).split(b"\n")
-        for following in rows:
-            if row.count(b'"') % 2:  # a line break inside quotation marks
-                row += b"\n" + following
-                continue
-            found += self._row(row)
-            row = following
-        self._held = row
-        if len(row) > LONGEST_ROW:
-            self._held = b""
-            found.append(Damaged(DamageReason.LENGTH, len(row)))
+        self._held += data
+        begin = 0
+        while cell := self._cell.match(self._held, self._at):
+            self._at = cell.end()
+            if cell[1] in b"\r\n":  # of both, the second ends a blank row: no row waits for it
+                found += self._row(self._held[begin : cell.start(1)])
+                begin = self._at
+        self._held = self._held[begin:]
+        self._at -= begin
+        if len(self._held) > LONGEST_ROW:
+            found.append(Damaged(DamageReason.LENGTH, len(self._held)))
+            self.reopened()
         return found
 
     def _row(self, row: bytes) -> list[bytes | Damaged]:
@@ -83,10 +98,10 @@ class Rows:
         if self._keys.columns:
             return [row]
         try:
-            names = parse_csv(self._keys, row).names
+            if self._columns.issubset(cells_of(self._keys, row)):
+                header_of(self._keys, row)
+                self._header = row
+                return []
         except Noise as noise:
             return [Damaged(noise.reason, len(row))]
-        if self._columns.issubset(names):
-            self._header = row
-            return []
         return [self._header + b"\n" + row if self._header else row]

@@ -129,6 +129,10 @@ class ReadingKeys(Common):
         return [name for name in names if getattr(self, name) is not None]
 
     @property
+    def paths(self) -> list[str]:
+        return [*self.values, *self.where, *self.except_]
+
+    @property
     def values(self) -> list[str]:
         """The paths of all that is read, without the conditions."""
         given = [getattr(self, name) for name in VALUES]
@@ -159,7 +163,7 @@ class MappingKeys(Common):
 
     @property
     def _paths(self) -> list[str]:
-        return [text for keys in self.reading for text in (*keys.values, *keys.where, *keys.except_)]
+        return [text for keys in self.reading for text in keys.paths]
 
     @field_validator("format", mode="before")
     @classmethod

@@ -81,6 +81,37 @@ def test_two_tables_in_one_file_are_a_question() -> None:
     assert "several mappings (a, b)" in complaint({"mapping": {"a": GOOD, "b": GOOD}})
 
 
+AT, SPAN = {"at": "t"}, {"time": {"span_s": 60}}
+
+
+@pytest.mark.parametrize(
+    ("over", "table", "words"),
+    [
+        (
+            "pull",
+            {"reading": [{"persons": "p"}, {"ins": "n"}]},
+            "reading[1]: over pull this would be counted",
+        ),
+        ("pull", {"reading": [{"ins": "n", **AT}]}, "give key (the device's own id of it), or start and end"),
+        ("pull", {"reading": [{"sales": "n"}], **SPAN}, "counted again"),
+        ("pull", {"reading": [{"ins": "n", "key": "id"}, {"sales": "n", **AT, "key": "id"}]}, ""),
+        ("pull", {"reading": [{"ins": "n", "start": "s", "end": "e"}, {"total_in": "n"}]}, ""),
+        ("pull", {"reading": [{"ins": "n", **AT}], **SPAN}, ""),
+        ("mqtt", {"reading": [{"ins": "n", "counter": "link"}]}, ""),
+        ("tcp", {"reading": [{"ins": "n", "counter": "link"}]}, 'over tcp nothing is known of the "link"'),
+        ("pull", {"reading": [{"persons": "n", "where": {"link": "a"}}]}, "over pull nothing is known"),
+        ("tcp", {"reading": [{"ins": "n"}], "format": {"csv": {"encoding": "utf-16"}}}, "over tcp;"),
+        ("tcp", {"reading": [{"ins": "n"}], "format": {"csv": {"encoding": "utf-32-be"}}}, "over tcp;"),
+        ("tcp", {"reading": [{"ins": "n"}], "format": {"csv": {"encoding": "cp1252"}}}, ""),
+        ("folder", {"reading": [{"ins": "n"}], "format": {"csv": {"encoding": "utf-16"}}}, ""),
+    ],
+)
+def test_what_a_link_cannot_carry_is_refused(over: str, table: dict[str, Any], words: str) -> None:
+    told = "\n".join(FAMILY.problems(Device(FAMILY.options(mapping=table), over=over)))
+    assert words in told
+    assert bool(words) == bool(told)
+
+
 def test_ids_and_lines_are_matched_by_what_the_payload_says() -> None:
     lines = {"d5": FAMILY.line_options.model_validate({"line": "A"})}
     options = FAMILY.options.model_validate({"mapping": GOOD, "match": {"counter": "0002D1"}, "topic": "t/+"})

@@ -62,6 +62,11 @@ CASES: dict[str, tuple[dict[str, Any], bytes, list[object]]] = {
     "a document type": (XML, b'<!DOCTYPE r [<!ENTITY e "1">]><r><n>&e;</n></r><r><n>2</n></r>', [47, 2]),
     "rows under a header": (CSV, b'door,n,note\na,1,\nb,2,"two\nlines"\n\nc,3,x', [1, 2]),
     "a new header": (CSV, b"door,n\na,1\nn,door\r\n2,b\r\n", [1, 2]),
+    "cells that are equal": (CSV, b"door,n,note\na,3,3\n0,0,0\n4,4,\n", [3, 0, 4]),
+    "a header that names one column twice": (CSV, b"door,n\na,1\ndoor,n,n\nb,2\n", [1, 8, 2]),
+    "lines that end in a carriage return": (CSV, b"door,n\ra,1\rb,2\r\nc,3\r", [1, 2, 3]),
+    "inches": (CSV, b'door,n,note\na,1,19"\nb,2, "a ""b""\nc"\nc,3,x "y"\n', [1, 2, 3]),
+    "a quoted header behind a mark": (CSV, b'\xef\xbb\xbf"door","n"\na,1\n', [1]),
     "a row that is torn": (CSV, b"door,n\na\nb,2\n", [1, 2]),
     "columns without a header": (
         {**CSV, "format": {"csv": {"columns": ["door", "n"]}}},

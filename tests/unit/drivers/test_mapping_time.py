@@ -103,6 +103,35 @@ def test_a_date_and_a_time_of_day_that_stand_apart_are_one_time(body: Any, expec
     assert spans({"format": "%d.%m.%Y %H:%M", "span_s": 900}, body, start=["d", "k"]) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("date", "begun", "end", "length_ms"),
+    [
+        ("23.11.2026", "23:45", "00:00", QUARTER),
+        ("23.11.2026", "23:45", "24:00", QUARTER),
+        ("23.11.2026", "22:00", "23:00", HOUR),
+        ("25.10.2026", "00:00", "00:00", 25 * HOUR),
+        ("29.03.2026", "00:00", "24:00", 23 * HOUR),
+        ("25.10.2026", "02:45", "02:00", QUARTER),  # the clocks went back, no day went by
+    ],
+)
+def test_an_end_told_by_the_date_of_its_start_is_after_it(
+    date: str, begun: str, end: str, length_ms: int
+) -> None:
+    body = {"d": date, "f": begun, "t": end}
+    keys: Any = {"start": ["d", "f"], "end": ["d", "t"]}
+    time = {"format": "%d.%m.%Y %H:%M"}
+    ((start_ms, end_ms),) = spans(time, body, at_ms=AUTUMN + 5 * HOUR, **keys)
+    assert end_ms - start_ms == length_ms
+
+
+def test_24_00_is_midnight_in_every_notation() -> None:
+    for time, told in (({}, "2026-11-22 24:00"), ({"format": "%d.%m.%Y %H:%M:%S"}, "22.11.2026 24:00:00")):
+        assert spans(time, {"t": told}, at="t") == [(NINE - 10 * HOUR, NINE - 10 * HOUR + 1)]
+    assert spans({}, {"t": "2026-11-22T10:24:00Z"}, at="t") == [
+        (NINE - 22 * HOUR - 36 * MINUTE, NINE - 22 * HOUR - 36 * MINUTE + 1)
+    ]
+
+
 def test_half_an_interval_or_an_impossible_one_is_damage() -> None:
     nine, ten = "2026-11-23T09:00:00Z", "2026-11-23T10:00:00Z"
     for body in ({"s": nine}, {"e": nine}, {"s": ten, "e": nine}, {"s": nine, "e": nine}):
