@@ -39,12 +39,13 @@ class Objects:
     def _begin(self, at: int) -> None:
         """Nothing is open; what stands before `at` is done with."""
         self._from = self._at = at
-        self._depth, self._quoted = 0, False
+        self._open = bytearray()  # the brackets of what is open
+        self._quoted = self._mixed = False
 
     @property
     def pending(self) -> int:
         """Bytes of a body whose end has not come."""
-        return len(self._held) if self._depth else 0
+        return len(self._held) if self._open else 0
 
     def reopened(self) -> None:
         """The other end of what is held went down with the connection."""
@@ -60,7 +61,7 @@ class Objects:
         return found
 
     def _found(self) -> Iterator[bytes | Damaged]:
-        while self._depth or (yield from self._skip()):
+        while self._open or (yield from self._skip()):
             cut = self._scan()
             if cut is None:
                 return
@@ -90,9 +91,13 @@ class Objects:
                 return None
             if self._root and at > self._from and self._root.whole.match(self._held, at):
                 return at, DamageReason.SYNTAX
+            if self._lost(at):
+                return at, DamageReason.SYNTAX
             self._at = at + 1
             if self._closes(self._held[at]):
                 return self._at, None
+            if self._mixed:
+                return self._at, DamageReason.SYNTAX
         if len(self._held) >= limit:
             return limit, DamageReason.LENGTH
         self._at = len(self._held)
@@ -104,6 +109,15 @@ class Objects:
             return at + 1 == len(self._held)
         return at > self._from and bool(self._root and self._root.half.fullmatch(self._held, at))
 
+    def _lost(self, at: int) -> bool:
+        """Does another body begin here, as none may inside this one, which so has lost its end?"""
+        if self._root or self._quoted or not self._open or self._held[at] not in b"{[":
+            return False
+        before = at - 1
+        while self._held[before] in b" \t\r\n":
+            before -= 1
+        return self._held[before] not in (b":" if self._open[-1] == ord("{") else b"[,")
+
     def _closes(self, sign: int) -> bool:
         """Takes one sign; true when it is the object's last."""
         if sign == ord("\\"):
@@ -111,5 +125,8 @@ class Objects:
         elif sign == ord('"'):
             self._quoted = not self._quoted
         elif not self._quoted:
-            self._depth += 1 if sign in b"{[" else -1
-        return self._depth == 0 and not self._quoted
+            if sign in b"{[":
+                self._open.append(sign)
+            else:
+                self._mixed = self._open.pop() != sign - 2  # as ASCII has them, for both kinds
+        return not self._open and not self._quoted and not self._mixed

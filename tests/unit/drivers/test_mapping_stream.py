@@ -43,6 +43,13 @@ CASES: dict[str, tuple[dict[str, Any], bytes, list[object]]] = {
     ),
     "words before an object": (JSON, b'hello {"n":1}', [5, 1]),
     "an object that is none": (JSON, b'{"n":1,}{"n":2}', [8, 2]),
+    "an object that lost its end": (
+        JSON,
+        b'{"n":1,"d":[{"n":7}{"n":2} {"n":3,\r\n{"n":4}{"d":[3}{"n":5}',
+        [19, 2, 9, 4, 8, 5],
+    ),
+    "a list that lost its end": (JSON, b'[{"n":7}\n[{"n":2}][{"n":3}', [9, 2]),
+    "a list within objects": (JSON, b'{"d":[[],{} , [{}] ],"n":1}{"n":2}', [1, 2]),
     "documents with a prolog": (
         XML,
         b'<?xml version="1.0"?><r><n>1</n></r>\n<?xml version="1.0"?>\n<r><n>2</n></r>',
