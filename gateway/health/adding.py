@@ -16,6 +16,7 @@ from gateway.windows import Span, day_bounds, minute_of
 
 if TYPE_CHECKING:
     from gateway.config import Config
+    from gateway.store.events import AlarmFacts
     from gateway.store.reader import Kept
     from gateway.store.zone_lines import ZoneLine
 
@@ -65,8 +66,9 @@ def place_of(config: Config) -> Place:
 
 def added_up(config: Config, reader: Buffer, asked: Asked) -> Rows:
     """Rows of a report, by time and zone."""
+    doubted = _undecided(reader, asked.span)
     if asked.undecided is None:
-        asked = replace(asked, undecided=undecided(reader, asked.span))
+        asked = replace(asked, undecided=_spans(doubted))
     site, kept, zones = config.site, reader.kept(asked.size_s), reader.zones()
     centres = _centres(zones)
     read = dict.fromkeys([*asked.zones, *(centres[zone] for zone in asked.zones if zone in centres)])
@@ -81,29 +83,40 @@ def added_up(config: Config, reader: Buffer, asked: Asked) -> Rows:
         days=DoorDays(config, reader, kept, asked),
         centres=centres,
         suspected=_suspected(zones, asked.undecided or {}),
-        impossible=_suspected(zones, undecided(reader, asked.span, IMPOSSIBLE)),
+        impossible=_suspected(zones, _spans(one for one in doubted if one.kind == IMPOSSIBLE)),
         shown=frozenset(asked.zones),
         lines=asked.lines,
     )
     return report.rows(windows(reader, read, asked.span, asked.size_s, asked.as_of_ms))
 
 
-def undecided(reader: Buffer, span: Span, kind: str | None = None) -> dict[str, list[Span]]:
-    """When the counts of a line are no counts, in the report's time and in that of the days it is judged by.
+def _undecided(reader: Buffer, span: Span) -> list[AlarmFacts]:
+    """Of lines whose counts are no counts, in the report's time and in that of the days it is judged by.
 
     Who has corrected all of it, or believes the line, has decided.
     """
     low_ms = span[0] - LOOK_BACK_WEEKS * 7 * CHUNK_MS
     told = [one for one in reader.corrections() if one.undone_ms is None]
-    found: dict[str, list[Span]] = {}
-    for alarm in reader.doubted(low_ms, span[1]):
-        end_ms = FAR_MS if alarm.until_ms is None else alarm.until_ms
-        decided = any(
-            one.line == alarm.ref and one.start_ms <= alarm.since_ms and end_ms <= one.end_ms for one in told
+    return [
+        alarm
+        for alarm in reader.doubted(low_ms, span[1])
+        if not any(
+            one.line == alarm.ref and one.start_ms <= alarm.since_ms and _end_ms(alarm) <= one.end_ms
+            for one in told
         )
-        if not decided and kind in (None, alarm.kind):
-            found.setdefault(alarm.ref, []).append((alarm.since_ms, end_ms))
+    ]
+
+
+def _spans(alarms: Iterable[AlarmFacts]) -> dict[str, list[Span]]:
+    """By line."""
+    found: dict[str, list[Span]] = {}
+    for alarm in alarms:
+        found.setdefault(alarm.ref, []).append((alarm.since_ms, _end_ms(alarm)))
     return found
+
+
+def _end_ms(alarm: AlarmFacts) -> int:
+    return FAR_MS if alarm.until_ms is None else alarm.until_ms
 
 
 def _bounds(config: Config, first: date, last: date) -> Span:
