@@ -112,7 +112,7 @@ class Fetcher:
         try:
             async with self._session.request(
                 fetch.method,
-                URL(_below(self._settings.url, fetch.path)),
+                _below(self._settings.url, fetch.path),
                 data=fetch.body,
                 headers=headers,
                 allow_redirects=False,

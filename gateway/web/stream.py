@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -12,7 +11,7 @@ from aiohttp import web
 
 from gateway.errors import StoreError
 from gateway.health import Health, to_json
-from gateway.health.closed import NewlyClosed
+from gateway.health.closed import Aggregates, NewlyClosed
 from gateway.web import access
 
 LOOK_S = 1.0
@@ -24,14 +23,10 @@ RETRY = b"retry: 5000\n\n"
 STILL_HERE = b": still here\n\n"
 
 
-class Source(Protocol):
+class Source(Aggregates, Protocol):
     """What a stream asks of health."""
 
     async def snapshot(self) -> Health: ...
-
-    async def aggregates(
-        self, zone: str, from_ms: int, to_ms: int, size_s: int, as_of_ms: int | None = None
-    ) -> Sequence[Mapping[str, Any]]: ...
 
 
 class Streams:
