@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from playwright.sync_api import Page, sync_playwright
 
 from bench.run import mqtt_daemon
+from simulators.processes import program
 from simulators.publisher import Publisher
-from tests.brokers import find_program
 
 WATCH = """
 () => {
@@ -40,7 +40,7 @@ PATIENCE_MS = 20_000
 def watched_page(http: int) -> Iterator[Page]:
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        browser = playwright.chromium.launch(executable_path=find_program("chromium"), args=arguments)
+        browser = playwright.chromium.launch(executable_path=program("chromium"), args=arguments)
         page = browser.new_page(locale="en-GB", bypass_csp=True)  # we look on by script
         page.goto(f"http://127.0.0.1:{http}/")
         page.wait_for_selector(".card", timeout=PATIENCE_MS)

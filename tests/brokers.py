@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-from simulators.processes import free_port
-
-PLACES = (Path(sys.prefix) / "bin", Path("/usr/sbin"), Path("/usr/local/sbin"))
-
-
-def find_program(name: str) -> str | None:
-    """On PATH, in this virtual environment, or where Debian puts daemons."""
-    return shutil.which(name) or next(
-        (str(place / name) for place in PLACES if (place / name).exists()), None
-    )
+from simulators.processes import free_port, program
 
 
 class Server:
@@ -37,11 +26,11 @@ class Server:
         raise NotImplementedError
 
     def start(self) -> None:
-        program = find_program(self.program)
-        assert program is not None, f"{self.program} is missing: mark the test with needs({self.program!r})"
+        found = program(self.program)
+        assert found is not None, f"{self.program} is missing: mark the test with needs({self.program!r})"
         log = (self.folder / "log").open("ab")
         with log:
-            self.process = subprocess.Popen([program, *self.arguments()], stdout=log, stderr=log)
+            self.process = subprocess.Popen([found, *self.arguments()], stdout=log, stderr=log)
         deadline = time.monotonic() + 20
         while not self.answers():
             assert self.process.poll() is None, (self.folder / "log").read_text()

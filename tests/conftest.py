@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.brokers import Mosquitto, Nats, Server, find_program
+from simulators.processes import program
+from tests.brokers import Mosquitto, Nats, Server
 
 LEFT_OUT = "left out: needs "
 # An example that takes long says that the machine is busy; what must be quick is measured where it is said.
@@ -29,7 +30,7 @@ def pytest_configure() -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
-        _leave_out(program for program in marker.args if find_program(program) is None)
+        _leave_out(name for name in marker.args if program(name) is None)
     for marker in item.iter_markers("needs_module"):
         _leave_out(module for module in marker.args if importlib.util.find_spec(module) is None)
     _watch_tasks(item)

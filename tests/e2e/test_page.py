@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from gateway.instants import rfc3339
 from gateway.measures.ratios import Ratio
 from gateway.web.routes import serving
-from tests.brokers import find_program
+from simulators.processes import program
 from tests.health_sample import FakeHealth, sample
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.asyncio(loop_scope="module")]
@@ -39,7 +39,7 @@ class Seen:
 async def browser() -> AsyncIterator[Browser]:
     """One for all: each test has a context of its own in it."""
     async with async_playwright() as playwright:
-        found = await playwright.chromium.launch(executable_path=find_program("chromium"), args=ARGUMENTS)
+        found = await playwright.chromium.launch(executable_path=program("chromium"), args=ARGUMENTS)
         yield found
         await found.close()
 

@@ -11,18 +11,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from gateway import app, config
-from tests.daemon_rig import NOON, Ahead, make_impatient
+from tests.daemon_rig import HEAD, NOON, Ahead, make_impatient
 from tests.patience import until
 
-TEXT = """
-[gateway]
-data_dir = "data"
-commit_interval_s = 0.02
-[site]
-id = "site"
-timezone = "Europe/Oslo"
-[http]
-listen = "127.0.0.1:0"
+TEXT = (
+    HEAD
+    + """
 [link]
 box = {{ over = "tcp", options = {{ host = "127.0.0.1", port = {tcp} }} }}
 portal = {{ over = "pull", options = {{ url = "{url}", poll_s = 0.05 }} }}
@@ -35,6 +29,7 @@ south = {{ link = "portal", driver = "mapping", mapping = "json", path = "/count
 [zone]
 hall = {{ kind = "mall", entrances = ["gate", "north", "south"] }}
 """  # noqa: E501 - inline tables stay on one line
+)
 
 
 async def test_bodies_over_tcp_and_pull_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
